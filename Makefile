@@ -1,0 +1,85 @@
+# Every target does its own set-up: a fresh machine needs Python >= 3.11 and make, no more.
+# PYTHON=python3.12 make ... chooses the interpreter that .venv is made from.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+BENCH_READY := $(VENV)/.bench-ready
+SOURCES := dataplane operator tests
+# What `make test TESTS=tests/fuzz` narrows, and what is handed on to the tool as it stands.
+TESTS ?= tests
+ARGS ?=
+
+.PHONY: help setup run test check conformance bench fuzz lock format clean
+
+help: ## This list
+	@grep -hE '^[a-z]+:.*## ' $(firstword $(MAKEFILE_LIST)) \
+		| while IFS=: read -r name rest; do printf '  make %-12s %s\n' "$$name" "$${rest##*## }"; done
+
+setup: $(READY) ## .venv with the locked dependencies and the project itself
+
+# Done again only when what it reads has changed. The project goes in without its
+# dependencies, because only the lock says which versions those have; hatchling is in the lock.
+$(READY): requirements/dev.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "Portico needs Python 3.11 or newer; PYTHON=... names one" >&2; exit 1; }
+	@[ -x $(BIN)/python ] && $(BIN)/python -m pip --version >/dev/null 2>&1 \
+		|| $(PYTHON) -m venv --clear $(VENV) \
+		|| { echo "no venv module: Debian and Ubuntu have it as python3-venv" >&2; exit 1; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+		--require-hashes -r requirements/dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+		--no-deps --no-build-isolation -e .
+	@touch $@
+
+run: $(READY) ## The gateway on examples/petstore, with the example's own services
+	@$(BIN)/portico dev -f examples/petstore $(ARGS)
+
+test: $(READY) ## Everything that needs no root
+	$(BIN)/python -m pytest $(TESTS) $(ARGS)
+
+check: $(READY) ## ruff, mypy strict, import-linter
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+conformance: $(READY) ## Recorded answers of API Gateway; CASES=DIR runs others
+	@PYTHONPATH=tests/support $(BIN)/python tests/conformance/runner.py \
+		$(if $(CASES),--cases '$(CASES)') $(ARGS)
+
+bench: $(READY) $(BENCH_READY) ## CPU per request beside nginx, HAProxy and Envoy
+	@.ci/debian nginx:nginx haproxy:haproxy wrk:wrk
+	PYTHONPATH=tests/support $(BIN)/python tests/bench/run.py $(ARGS)
+
+$(BENCH_READY): requirements/bench.txt $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+		--require-hashes -r requirements/bench.txt
+	@touch $@
+
+fuzz: $(READY) ## The fuzz tests again, with fresh examples and for minutes
+	$(BIN)/python -m pytest tests/fuzz --hypothesis-profile=long $(ARGS)
+
+# Hashes for every platform, and for the oldest Python that the project takes. uv is a tool of
+# this target only, so it stands in no lock.
+lock: $(READY) ## Resolve pyproject.toml again into requirements/
+	@[ -x $(BIN)/uv ] || $(BIN)/python -m pip install --quiet 'uv>=0.5'
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+		--upgrade --extra dev pyproject.toml -o requirements/dev.txt
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+		--upgrade --extra bench --constraint requirements/dev.txt \
+		pyproject.toml -o requirements/bench.txt
+
+format: $(READY) ## Lay out the code as `make check` wants it
+	$(BIN)/ruff check --fix $(SOURCES)
+	$(BIN)/ruff format $(SOURCES)
+
+clean: ## Remove .venv and everything that was generated
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find $(SOURCES) -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,253 @@
+"""Gateway: one worker's engine. Wiring only.
+
+Made by a worker process, by `portico dev` and by tests: `start`, then `apply` a snapshot as
+often as it changes, `drain` at the end. Everything a request needs hangs off it; nothing here
+decides anything.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import ipaddress
+import os
+import random
+import socket
+import time
+from collections.abc import Callable, Sequence
+
+from portico_dataplane.build import Applied, Builder
+from portico_dataplane.core import errors
+from portico_dataplane.core.egress import EgressPolicy
+from portico_dataplane.core.identifiers import Chance, extended_id, rest_request_id
+from portico_dataplane.core.messages import Headers, Outcome, Request
+from portico_dataplane.effects.dialer import Dialer
+from portico_dataplane.holder import Holder
+from portico_dataplane.http import answer
+from portico_dataplane.http.connection import ClientConnection
+from portico_dataplane.http.deadlines import Deadlines
+from portico_dataplane.http.targets import Targets
+from portico_dataplane.http.upstream import Upstreams
+from portico_dataplane.settings import Settings
+from portico_dataplane.telemetry.access_log import dev_line
+from portico_dataplane.telemetry.ports import LineSink, Meters
+from portico_ir.errors import ErrorKind
+from portico_ir.model import EndpointSet, Snapshot
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+class Ids:
+    """Request ids, from chance drawn in large pieces."""
+
+    __slots__ = ("_chance",)
+
+    def __init__(self) -> None:
+        self._chance = Chance(os.urandom)
+
+    def request_id(self) -> str:
+        """A UUID."""
+        return rest_request_id(self._chance.take(16))
+
+    def extended_id(self) -> str:
+        """Sixteen characters, as AWS's extended ids."""
+        return extended_id(self._chance.take(11))
+
+    def take(self, count: int) -> bytes:
+        """Bytes never given before."""
+        return self._chance.take(count)
+
+
+class Gateway:
+    """Accepts, serves and swaps; one event loop."""
+
+    def __init__(self, settings: Settings, *, meters: Meters, lines: LineSink) -> None:
+        self.settings = settings
+        self.lines = lines
+        self.holder = Holder()
+        self.random = Ids()
+        self.date = answer.Date()
+        self.connections: set[ClientConnection] = set()
+        self.in_flight = 0
+        self.draining = False
+        self.unknown_meter = meters.meter("", "", "", "", "")
+        self.dev_line: Callable[[Request, Outcome], str] | None = (
+            dev_line if settings.access_log == "dev" else None
+        )
+        self._meters = meters
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._servers: list[asyncio.Server] = []
+        self._trusted: tuple[Network, ...] = ()
+        self._idle = asyncio.Event()
+        self._applying = asyncio.Lock()
+        self._refused: dict[str, str] = {}
+        self._applied_at = 0.0
+
+    deadlines: Deadlines
+    upstreams: Upstreams
+    targets: Targets
+
+    async def start(self, sockets: Sequence[socket.socket] | None = None) -> None:
+        """Listen: on `sockets` when given, else where the settings say. OSError: port in use."""
+        loop = self._loop = asyncio.get_running_loop()
+        self.deadlines = Deadlines(loop)
+        self._egress = EgressPolicy()
+        self.upstreams = Upstreams(self.settings, Dialer(self._egress), self.deadlines)
+        self.targets = Targets(self.upstreams)
+        self._builder = Builder(self._meters, self.targets)
+        settings = self.settings
+
+        def accepted() -> ClientConnection:
+            return ClientConnection(self)
+
+        if sockets is None:
+            server = await loop.create_server(
+                accepted, settings.host or None, settings.port, backlog=settings.backlog
+            )
+            self._servers.append(server)
+            return
+        await self.listen(sockets)
+
+    async def listen(self, sockets: Sequence[socket.socket]) -> None:
+        """Accept on these too. A worker starts on none and listens once its snapshot serves."""
+        loop = asyncio.get_running_loop()
+        for listening in sockets:
+            server = await loop.create_server(
+                lambda: ClientConnection(self), sock=listening, backlog=self.settings.backlog
+            )
+            self._servers.append(server)
+
+    @property
+    def port(self) -> int:
+        """The port in use, when the settings asked for any."""
+        return int(self._servers[0].sockets[0].getsockname()[1])
+
+    async def apply(self, snapshot: Snapshot) -> Applied:
+        """Build beside, swap once; units a refused API needs stay as they were."""
+        async with self._applying:
+            gc.disable()  # a collection while thousands of objects are young costs 100 ms
+            try:
+                self.targets.set_endpoints(snapshot.endpoints)
+                runtime, applied = await self._builder.build(snapshot)
+                self._trusted = _networks(runtime.gateway.trusted_proxies)
+                self._egress.update(
+                    allow=runtime.gateway.egress_allow, is_open=runtime.gateway.egress_open
+                )
+                self.holder.swap(runtime)
+                self._refused = applied.refused
+                self._applied_at = time.time()
+            finally:
+                gc.freeze()  # what serves is not garbage: no collection looks at it again
+                gc.enable()
+            return applied
+
+    def set_endpoints(self, endpoints: EndpointSet) -> bool:
+        """Addresses changed; no router is rebuilt. False: older than what is known."""
+        return self.targets.set_endpoints(endpoints)
+
+    def begin_drain(self) -> None:
+        """Answer with `Connection: close` from now on and close what is idle."""
+        self.draining = True
+        for connection in list(self.connections):
+            connection.shut()
+
+    async def drain(self, seconds: float) -> None:
+        """Stop accepting, let requests in flight take up to `seconds`, then cut and stop."""
+        for server in self._servers:
+            server.close()
+        self.begin_drain()
+        if self.connections:
+            self._idle.clear()
+            try:
+                await asyncio.wait_for(self._idle.wait(), seconds)
+            except TimeoutError:
+                pass
+        await self.stop()
+
+    async def stop(self) -> None:
+        """End at once."""
+        for server in self._servers:
+            server.close()
+        for connection in list(self.connections):
+            connection.abort()
+        self.upstreams.close()
+        self.deadlines.close()
+        # One turn, so that transports tell their protocols.
+        await asyncio.sleep(0)
+
+    def gauges(self) -> dict[str, float]:
+        """Momentary values, for metrics."""
+        open_, idle = self.upstreams.counts()
+        return {
+            "in_flight": self.in_flight,
+            "client_connections": len(self.connections),
+            "upstream_connections_active": open_ - idle,
+            "upstream_connections_idle": idle,
+            "refused_units": len(self._refused),
+            "config_timestamp": self._applied_at,
+        }
+
+    @property
+    def digest(self) -> str:
+        """Of the manifest that serves."""
+        return self.holder.current.digest
+
+    # --- for connections and exchanges --------------------------------------------------------
+
+    def connection_closed(self) -> None:
+        """One connection less."""
+        if not self.connections:
+            self._idle.set()
+
+    def jitter(self) -> float:
+        """0.9 to 1.1: what should not happen to all at once."""
+        return random.uniform(0.9, 1.1)
+
+    def client_address(self, peer: str, headers: Headers) -> str:
+        """The client's address: behind trusted proxies, the last one they did not make up."""
+        trusted = self._trusted
+        if not trusted or not _within(peer, trusted):
+            return peer
+        hops = [
+            hop.strip()
+            for name, value in headers
+            if name.lower() == b"x-forwarded-for"
+            for hop in value.decode("latin-1").split(",")
+        ]
+        address = peer
+        for hop in reversed(hops):
+            try:
+                ipaddress.ip_address(hop)
+            except ValueError:
+                break
+            address = hop
+            if not _within(hop, trusted):
+                break
+        return address
+
+    def refusal(self, kind: ErrorKind) -> bytes:
+        """The answer to a head no request can be made of."""
+        response = errors.error_response(
+            kind, None, request_id=self.random.request_id(), extended_id=self.random.extended_id()
+        )
+        self.unknown_meter.record(response.status, 0.0, -1.0, len(response.body))
+        framing = b"Content-Length: %d\r\n" % len(response.body) + answer.CLOSE
+        return answer.own_head(response, b"", framing, self.date.line()) + response.body
+
+
+def _networks(cidrs: tuple[str, ...]) -> tuple[Network, ...]:
+    found: list[Network] = []
+    for cidr in cidrs:
+        try:
+            found.append(ipaddress.ip_network(cidr, strict=False))
+        except ValueError:
+            continue  # the compiler reported it; trusting nobody is the safe reading
+    return tuple(found)
+
+
+def _within(address: str, networks: tuple[Network, ...]) -> bool:
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    return any(parsed in network for network in networks)

@@ -1,0 +1,318 @@
+"""Units to Runtime: everything a request needs, prepared beside the one that serves.
+
+Called by the gateway for each manifest. Works in slices of a few milliseconds, rebuilds only
+what changed (a shard's changed routes), and refuses by API: one whose units are broken keeps
+its previous version and all that version refers to, and holds up no other. Never raises for
+what a snapshot holds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+
+import msgspec
+
+from portico_dataplane.core.context import compile_format
+from portico_dataplane.core.router import Router, RouterBuilder
+from portico_dataplane.core.templates import BadTemplate
+from portico_dataplane.core.verdicts import BufferedIntegration
+from portico_dataplane.http.targets import Targets
+from portico_dataplane.integrations.function import FunctionIntegration
+from portico_dataplane.integrations.http import HttpForward
+from portico_dataplane.integrations.mock import MockIntegration
+from portico_dataplane.policies.registry import prepare
+from portico_dataplane.policies.cors import CorsPolicy
+from portico_dataplane.runtime import ApiRuntime, RouteRuntime, Runtime, StageRuntime
+from portico_dataplane.telemetry.ports import Meters
+from portico_ir import codec, invariants
+from portico_ir.model import (
+    IR_VERSION,
+    ApiUnit,
+    Broken,
+    GatewayUnit,
+    HttpProxy,
+    LambdaProxy,
+    Manifest,
+    Mock,
+    Route,
+    RoutesUnit,
+    Snapshot,
+    Stage,
+    Target,
+    Unit,
+)
+
+SLICE_S: Final = 0.004
+"""How long a build works before it lets requests run."""
+
+
+class Applied(NamedTuple):
+    """What a data plane acknowledges."""
+
+    digest: str
+    """Of the manifest."""
+    refused: dict[str, str]
+    """Unit id to reason."""
+
+
+class _StageBuild(NamedTuple):
+    stage: Stage
+    shards: dict[str, str]
+    """Unit id to digest."""
+    runtime: StageRuntime
+
+
+class _ApiBuild(NamedTuple):
+    digest: str
+    unit: ApiUnit
+    stages: dict[str, _StageBuild]
+    runtime: ApiRuntime
+    routes: dict[str, RoutesUnit]
+    """Shard id to the unit this version is made of."""
+
+
+class Refusal(Exception):
+    """Inside the builder only: this unit cannot be built, and why."""
+
+    def __init__(self, unit: str, reason: str) -> None:
+        super().__init__(reason)
+        self.unit = unit
+        self.reason = reason
+
+
+class Builder:
+    """Builds one Runtime after another, remembering what the last one was made of."""
+
+    def __init__(self, meters: Meters, targets: Targets) -> None:
+        self._meters = meters
+        self._targets = targets
+        self._decoded: dict[str, Unit] = {}
+        """By digest: what the current manifest is made of."""
+        self._apis: dict[str, _ApiBuild] = {}
+        self._gateway = GatewayUnit()
+        self._pause_at = 0.0
+
+    async def build(self, snapshot: Snapshot) -> tuple[Runtime, Applied]:
+        """The Runtime of `snapshot.manifest`; units it lacks are those of the one before."""
+        manifest = snapshot.manifest
+        digest = codec.digest(codec.encode(manifest))
+        refused: dict[str, str] = {}
+        self._pause_at = time.monotonic() + SLICE_S
+        if manifest.ir_version != IR_VERSION:
+            refused["manifest"] = f"irVersion {manifest.ir_version} is not {IR_VERSION}"
+            return self._assemble(digest, self._apis), Applied(digest, refused)
+        units = await self._decode(manifest, snapshot.units, refused)
+        gateway = units.get("gateway")
+        if isinstance(gateway, GatewayUnit):
+            self._gateway = gateway
+        apis: dict[str, _ApiBuild] = {}
+        for unit_id in sorted(manifest.units):
+            if not unit_id.startswith("api/"):
+                continue
+            before = self._apis.get(unit_id)
+            try:
+                built: _ApiBuild | None = await self._build_api(unit_id, manifest, units, refused)
+            except Refusal as refusal:
+                refused[refusal.unit] = refusal.reason
+                built = before
+            if built is not None:
+                apis[unit_id] = built
+        await self._forget(manifest, units, apis)
+        self._apis = apis
+        return self._assemble(digest, apis), Applied(digest, refused)
+
+    async def _decode(
+        self, manifest: Manifest, sent: Mapping[str, msgspec.Raw], refused: dict[str, str]
+    ) -> dict[str, Unit]:
+        units: dict[str, Unit] = {}
+        for unit_id, wanted in manifest.units.items():
+            unit = self._decoded.get(wanted)
+            if unit is None:
+                raw = sent.get(unit_id)
+                if raw is None:
+                    refused[unit_id] = "the unit was not sent"
+                    continue
+                if codec.digest(raw) != wanted:
+                    refused[unit_id] = "its bytes are not those the manifest names"
+                    continue
+                try:
+                    unit = self._decoded[wanted] = codec.decode_unit(raw)
+                except codec.Undecodable as error:
+                    refused[unit_id] = f"not readable: {error}"
+                    continue
+                await self._breathe()
+            units[unit_id] = unit
+        return units
+
+    async def _build_api(
+        self,
+        unit_id: str,
+        manifest: Manifest,
+        units: dict[str, Unit],
+        refused: dict[str, str],
+    ) -> _ApiBuild:
+        if unit_id in refused:
+            raise Refusal(unit_id, refused[unit_id])
+        unit = units[unit_id]
+        if not isinstance(unit, ApiUnit):
+            raise Refusal(unit_id, "not an API unit")
+        shard_ids = {shard for stage in unit.stages for shard in stage.shards}
+        for shard in sorted(shard_ids):
+            if shard in refused:
+                raise Refusal(shard, refused[shard])
+        digest = manifest.units[unit_id]
+        before = self._apis.get(unit_id)
+        mine: dict[str, Unit] = {s: units[s] for s in shard_ids if s in units}
+        if (
+            before is not None
+            and before.digest == digest
+            and all(before.routes.get(shard) is mine.get(shard) for shard in shard_ids)
+        ):
+            return before
+        for violation in invariants.check_api(unit_id, unit, mine):
+            raise Refusal(violation.unit, violation.message)
+        routes: dict[str, RoutesUnit] = {}
+        for shard, routes_unit in mine.items():
+            assert isinstance(routes_unit, RoutesUnit)  # check_api saw to it
+            routes[shard] = routes_unit
+            if before is None or before.routes.get(shard) is not routes_unit:
+                for violation in invariants.check_routes(shard, routes_unit, unit):
+                    raise Refusal(violation.unit, violation.message)
+                await self._breathe()
+        stages: dict[str, _StageBuild] = {}
+        for stage in unit.stages:
+            stages[stage.name] = await self._build_stage(unit, stage, manifest, routes, before)
+        cors = CorsPolicy(unit.cors) if unit.cors is not None else None
+        meter = self._meters.meter(unit.namespace, unit.name, unit.kind, "", "")
+        runtime = ApiRuntime(
+            unit, {name: build.runtime for name, build in stages.items()}, cors, meter
+        )
+        return _ApiBuild(digest, unit, stages, runtime, routes)
+
+    async def _build_stage(
+        self,
+        api: ApiUnit,
+        stage: Stage,
+        manifest: Manifest,
+        routes: dict[str, RoutesUnit],
+        api_before: _ApiBuild | None,
+    ) -> _StageBuild:
+        shards = {shard: manifest.units[shard] for shard in stage.shards}
+        before = api_before.stages.get(stage.name) if api_before is not None else None
+        if (
+            api_before is None
+            or api_before.unit.kind is not api.kind
+            or api_before.unit.api_id != api.api_id
+            or (before is not None and before.stage.detailed_metrics != stage.detailed_metrics)
+        ):
+            before = None
+        builder: RouterBuilder[RouteRuntime]
+        old: dict[str, Route] = {}
+        if before is not None and api_before is not None:
+            if before.shards == shards:
+                router = before.runtime.router
+                return _StageBuild(stage, shards, self._stage_runtime(api, stage, router))
+            builder = RouterBuilder.from_router(before.runtime.router)
+            for shard, shard_digest in before.shards.items():
+                if shards.get(shard) != shard_digest:
+                    old.update((r.key, r) for r in api_before.routes[shard].routes)
+        else:
+            builder = RouterBuilder(api.kind)
+        known = before.shards if before is not None else {}
+        new: list[Route] = []
+        for shard, shard_digest in shards.items():
+            if known.get(shard) != shard_digest:
+                for route in routes[shard].routes:
+                    earlier = old.pop(route.key, None)
+                    if earlier is None:
+                        new.append(route)
+                    elif earlier != route:
+                        builder.remove(earlier.match)
+                        new.append(route)
+        for gone in old.values():
+            builder.remove(gone.match)
+        for count, route in enumerate(new):
+            builder.add(route.match, self._route(api, stage, route))
+            if not count % 16:
+                await self._breathe()
+        return _StageBuild(stage, shards, self._stage_runtime(api, stage, builder.build()))
+
+    def _stage_runtime(
+        self, api: ApiUnit, stage: Stage, router: Router[RouteRuntime]
+    ) -> StageRuntime:
+        meter = self._meters.meter(api.namespace, api.name, api.kind, stage.name, "")
+        log = compile_format(stage.access_log.format) if stage.access_log is not None else None
+        return StageRuntime(stage, router, meter, log)
+
+    def _route(self, api: ApiUnit, stage: Stage, route: Route) -> RouteRuntime:
+        """A route ready to run; what cannot be prepared fails closed, alone."""
+        meter = None
+        if stage.detailed_metrics and (
+            "*" in stage.detailed_metrics or route.key in stage.detailed_metrics
+        ):
+            meter = self._meters.meter(api.namespace, api.name, api.kind, stage.name, route.key)
+        broken = prepare(route.policies)
+        forward: HttpForward | None = None
+        buffered: BufferedIntegration | None = None
+        integration = route.integration
+        try:
+            if isinstance(integration, HttpProxy):
+                prepared = tuple(self._targets.prepared(t) for t in integration.targets)
+                forward = HttpForward(
+                    integration, api.kind, api.api_id, prepared, self._targets.by_address
+                )
+            elif isinstance(integration, LambdaProxy):
+                self._targets.prepared(integration.target)
+                buffered = FunctionIntegration(integration)
+            elif isinstance(integration, Mock):
+                buffered = MockIntegration(integration)
+            elif isinstance(integration, Broken):
+                broken = broken or integration.reason or "broken"
+        except (BadTemplate, ValueError) as error:
+            broken = broken or str(error) or "not preparable"
+        return RouteRuntime(route, forward, buffered, broken, meter)
+
+    async def _forget(
+        self, manifest: Manifest, units: dict[str, Unit], apis: dict[str, _ApiBuild]
+    ) -> None:
+        """Drop what neither this manifest nor a kept previous version needs."""
+        digests = set(manifest.units.values())
+        self._decoded = {d: unit for d, unit in self._decoded.items() if d in digests}
+        used: set[Target] = set()
+        changed = self._apis.keys() != apis.keys() or any(
+            self._apis.get(unit_id) is not built for unit_id, built in apis.items()
+        )
+        if not changed:
+            return
+        for built in apis.values():
+            for routes in built.routes.values():
+                for route in routes.routes:
+                    integration = route.integration
+                    if isinstance(integration, HttpProxy):
+                        used.update(integration.targets)
+                    elif isinstance(integration, LambdaProxy):
+                        used.add(integration.target)
+                await self._breathe()
+        self._targets.retain(used)
+
+    def _assemble(self, digest: str, apis: dict[str, _ApiBuild]) -> Runtime:
+        hosts: dict[str, ApiRuntime] = {}
+        for unit_id in sorted(apis):
+            for host in apis[unit_id].unit.hosts:
+                hosts.setdefault(host, apis[unit_id].runtime)
+        sole = apis.get(self._gateway.sole_api)
+        return Runtime(
+            digest,
+            self._gateway,
+            hosts,
+            {built.unit.api_id: built.runtime for built in apis.values()},
+            sole.runtime if sole is not None else None,
+        )
+
+    async def _breathe(self) -> None:
+        if time.monotonic() >= self._pause_at:
+            await asyncio.sleep(0)
+            self._pause_at = time.monotonic() + SLICE_S

@@ -1,0 +1,133 @@
+"""What a gateway talks about: a request with where it arrived, a whole response, an outcome.
+
+Made by `http/exchange.py`, read by policies, integrations, error texts and access logs.
+Pure data. Header names and values stay bytes as on the wire; paths stay percent-encoded
+(AWS §3.2: what goes on is the client's raw path).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from portico_ir.errors import ErrorKind
+    from portico_ir.model import ApiUnit, GatewayUnit, Route, Stage
+
+Headers = list[tuple[bytes, bytes]]
+"""Names as received (their case is the client's), values without surrounding spaces."""
+
+
+class Request:
+    """One request after routing. Everything a policy or integration may look at.
+
+    Raw means: exactly the client's bytes, decoded as latin-1 when a str.
+    """
+
+    __slots__ = (
+        "api",
+        "domain_name",
+        "extended_id",
+        "gateway",
+        "headers",
+        "local_port",
+        "method",
+        "path",
+        "path_parameters",
+        "query",
+        "raw_path",
+        "received_ms",
+        "request_id",
+        "route",
+        "scheme",
+        "source_ip",
+        "stage",
+        "trace_id",
+        "version",
+    )
+
+    method: str
+    """Upper case as sent."""
+    raw_path: str
+    """The request line's path before `?`, stage prefix included."""
+    path: str
+    """Raw path after stage and mapping; what is routed and, by default, sent on."""
+    query: str
+    """Raw query string without `?`; empty when there is none."""
+    version: str
+    """`1.1` or `1.0`."""
+    headers: Headers
+    """In order, repeats kept."""
+    domain_name: str
+    """Host without port, lower case; `$context.domainName`."""
+    scheme: str
+    """`http` or `https`, towards the client."""
+    local_port: int
+    """Port the client reached."""
+    source_ip: str
+    """The client's address, through trusted proxies."""
+    received_ms: int
+    """Unix time in milliseconds when the head was complete; the request's one clock reading."""
+    request_id: str
+    """REST: UUID (a client's own UUID is kept, AWS §2.4). HTTP: like `Mc7UVioPPHcEKPA=`."""
+    extended_id: str
+    """REST: `x-amz-apigw-id`; HTTP: the same as request_id."""
+    trace_id: str
+    """`X-Amzn-Trace-Id` as it goes on; empty until `core.identifiers.trace_id` is asked."""
+    gateway: GatewayUnit
+    api: ApiUnit
+    stage: Stage
+    route: Route
+    path_parameters: dict[str, str]
+    """Variable name to raw (still percent-encoded) value."""
+
+    def header(self, name: bytes) -> bytes | None:
+        """Value of the first header of that (lower-case) name, in any case."""
+        for key, value in self.headers:
+            if len(key) == len(name) and key.lower() == name:
+                return value
+        return None
+
+
+class Response:
+    """A whole answer made here: by a policy, a function's conversion, a mock, an error."""
+
+    __slots__ = ("body", "headers", "status")
+
+    def __init__(self, status: int, headers: Headers, body: bytes = b"") -> None:
+        self.status = status
+        self.headers = headers
+        """Without Content-Length and Date: whoever writes it adds the framing."""
+        self.body = body
+
+    def __repr__(self) -> str:
+        return f"Response({self.status}, {self.headers!r}, {self.body!r})"
+
+
+class Outcome:
+    """How a request ended, for metrics and the access log. Every request has one."""
+
+    __slots__ = (
+        "error",
+        "integration_error",
+        "integration_latency_ms",
+        "integration_status",
+        "response_latency_ms",
+        "response_length",
+        "status",
+    )
+
+    def __init__(self) -> None:
+        self.status = 0
+        """Status sent to the client; 0 when the client left before one was sent."""
+        self.response_length = 0
+        """Bytes of body sent."""
+        self.response_latency_ms = 0.0
+        """Head complete to last byte handed to the socket."""
+        self.integration_latency_ms = -1.0
+        """Request sent to response head (AWS IntegrationLatency); -1: nothing was called."""
+        self.integration_status = 0
+        """Status of the backend; 0: none."""
+        self.error: ErrorKind | None = None
+        """What the gateway itself answered, if it did."""
+        self.integration_error = ""
+        """Cause of a failed call, for the log; never sent to a client."""

@@ -1,0 +1,90 @@
+"""What a policy or integration may answer: the vocabulary between decisions and the world.
+
+A policy is a frozen object with plain synchronous methods. As long as none returns `Need`,
+nothing awaits. That a dependency is down is an answer (`Unavailable`), so failing open or
+closed is a branch one can read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, NamedTuple, Protocol
+
+from portico_dataplane.core.messages import Request, Response
+from portico_ir.errors import ErrorKind
+from portico_ir.model import Target
+
+
+class Continue:
+    """Nothing to object; go on."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "Continue"
+
+
+CONTINUE: Final = Continue()
+
+
+class Respond(NamedTuple):
+    """Answer with this and go no further."""
+
+    response: Response
+
+
+class Reject(NamedTuple):
+    """Refuse; `core/errors.py` decides status and text."""
+
+    kind: ErrorKind
+    cause: str = ""
+    """For the log; never sent to a client."""
+
+
+class CallFunction(NamedTuple):
+    """Effect: POST `body` to a Lambda Invoke API."""
+
+    target: Target
+    path: str
+    """Path of the Invoke call, after the target's own."""
+    headers: tuple[tuple[bytes, bytes], ...]
+    body: bytes
+    timeout_ms: int
+
+
+class FunctionAnswer(NamedTuple):
+    """What the Invoke API answered."""
+
+    status: int
+    function_error: str
+    """`X-Amz-Function-Error`; empty when the function returned."""
+    body: bytes
+
+
+class Unavailable(NamedTuple):
+    """The effect had no answer."""
+
+    kind: ErrorKind
+    """INTEGRATION_TIMEOUT, INTEGRATION_FAILURE or NO_ENDPOINT."""
+    cause: str
+    """For the log."""
+
+
+class Need(NamedTuple):
+    """Ask the outside world, then go on with its answer."""
+
+    effect: CallFunction
+    then: Callable[[FunctionAnswer | Unavailable], Verdict]
+
+
+Verdict = Continue | Respond | Reject | Need
+
+
+class BufferedIntegration(Protocol):
+    """An integration that wants the whole body before it decides (function, mock)."""
+
+    max_request_body: int
+
+    def on_request(self, request: Request, body: bytes) -> Verdict:
+        """The answer, a refusal, or what it needs first; never `Continue`."""
+        ...

@@ -1,0 +1,225 @@
+"""The one way out: every outgoing connection is opened here.
+
+Called by `http/upstream.py` and whatever else connects. Promises: the decision is made on the
+resolved address and that very address is dialled, so nothing resolves in between (design,
+"Outgoing connections"); names are looked up once for all who ask at the same time; everything
+ends within the time given; failures are one `DialError` of a closed set of kinds; a caller
+that is cancelled leaves no socket behind.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import ipaddress
+import socket
+import ssl
+from collections.abc import Awaitable, Callable
+from typing import Final, NamedTuple, TypeVar
+
+from portico_dataplane.core.egress import EgressPolicy
+from portico_dataplane.tasks import spawn
+
+P = TypeVar("P", bound=asyncio.BaseProtocol)
+
+Resolver = Callable[[str], Awaitable[list[str]]]
+"""Host name to addresses, best first; OSError when there are none."""
+
+CACHE_S: Final = 5.0
+"""How long an answer of the resolver holds: short, because we do not see its TTL."""
+CACHE_FAILED_S: Final = 1.0
+_MOST_NAMES: Final = 1024
+"""Names remembered; hosts with variables let clients choose them."""
+
+
+class DialKind(enum.Enum):
+    """Why there is no connection."""
+
+    REFUSED_BY_POLICY = "refused by policy"
+    DNS = "name not resolved"
+    CONNECT = "not connected"
+    TLS = "TLS failed"
+    TIMEOUT = "timed out"
+
+
+class DialError(Exception):
+    """There is no connection. The text is for the log, never for a client."""
+
+    def __init__(self, kind: DialKind, cause: str) -> None:
+        super().__init__(f"{kind.value}: {cause}")
+        self.kind = kind
+        self.cause = cause
+
+
+class _Looked(NamedTuple):
+    """What the resolver said."""
+
+    addresses: tuple[str, ...]
+    error: str
+    """Why there are none."""
+    until: float
+    """Loop time at which to ask again."""
+
+
+class Dialer:
+    """Opens connections for one event loop."""
+
+    def __init__(self, policy: EgressPolicy, resolver: Resolver | None = None) -> None:
+        self._policy = policy
+        self._resolver = _system_resolver if resolver is None else resolver
+        self._known: dict[str, _Looked] = {}
+        self._asking: dict[str, asyncio.Task[_Looked]] = {}
+
+    async def resolve(self, host: str) -> tuple[str, ...]:
+        """The addresses of a host, best first; `DialError` of kind DNS when there are none."""
+        if _is_address(host):
+            return (host,)
+        known = self._known.get(host)
+        if known is None or known.until <= asyncio.get_running_loop().time():
+            asking = self._asking.get(host)
+            if asking is None:
+                asking = self._asking[host] = spawn(self._look_up(host), name=f"resolve {host}")
+            # One that is cancelled must not take the answer from the others.
+            known = await asyncio.shield(asking)
+        if not known.addresses:
+            raise DialError(DialKind.DNS, f"{host}: {known.error}")
+        return known.addresses
+
+    async def connect(
+        self,
+        protocol_factory: Callable[[], P],
+        host: str,
+        port: int,
+        *,
+        tls: ssl.SSLContext | None = None,
+        server_hostname: str | None = None,
+        timeout_s: float,
+        trusted: bool = False,
+    ) -> tuple[asyncio.Transport, P]:
+        """A connection, or `DialError`.
+
+        `trusted` says that the address was given by reference (a Service's endpoint), not by a
+        URL that somebody wrote; then no policy is asked. `timeout_s` covers everything.
+        """
+        end = asyncio.get_running_loop().time() + timeout_s
+        try:
+            async with asyncio.timeout_at(end):
+                addresses = await self.resolve(host)
+                if not trusted:
+                    addresses = self._permitted(host, addresses)
+                sock = await self._first(host, addresses, port, end)
+                return await _transport(protocol_factory, sock, tls, server_hostname or host)
+        except TimeoutError:
+            raise DialError(
+                DialKind.TIMEOUT, f"{host}:{port}: no connection within {timeout_s:g} s"
+            ) from None
+
+    async def _look_up(self, host: str) -> _Looked:
+        """Ask the resolver; an answer in any case, because several wait for it."""
+        loop = asyncio.get_running_loop()
+        try:
+            addresses = tuple(dict.fromkeys(await self._resolver(host)))
+            error = "" if addresses else "the name has no address"
+        except (OSError, UnicodeError) as failure:
+            addresses, error = (), _told(failure)
+        finally:
+            self._asking.pop(host, None)
+        until = loop.time() + (CACHE_S if addresses else CACHE_FAILED_S)
+        looked = _Looked(addresses, error, until)
+        self._known.pop(host, None)
+        if len(self._known) >= _MOST_NAMES:
+            del self._known[next(iter(self._known))]
+        self._known[host] = looked
+        return looked
+
+    def _permitted(self, host: str, addresses: tuple[str, ...]) -> tuple[str, ...]:
+        """The addresses that may be dialled."""
+        permitted = []
+        refusal = ""
+        for address in addresses:
+            reason = self._policy.refusal(host, address)
+            if reason:
+                refusal = refusal or reason
+            else:
+                permitted.append(address)
+        if not permitted:
+            raise DialError(DialKind.REFUSED_BY_POLICY, f"{host}: {refusal}")
+        return tuple(permitted)
+
+    async def _first(
+        self, host: str, addresses: tuple[str, ...], port: int, end: float
+    ) -> socket.socket:
+        """A socket connected to the first address that answers, tried in order; each has an
+        equal share of the time that is left, so that a silent one does not use it all."""
+        loop = asyncio.get_running_loop()
+        causes = []
+        for position, address in enumerate(addresses):
+            share = (end - loop.time()) / (len(addresses) - position)
+            try:
+                async with asyncio.timeout(share if position + 1 < len(addresses) else None):
+                    return await _connected(address, port)
+            except TimeoutError:
+                causes.append(f"{address} port {port}: no answer")
+            except OSError as failure:
+                causes.append(f"{address} port {port}: {_told(failure)}")
+        # The name may have moved: the next one to ask looks again.
+        self._known.pop(host, None)
+        raise DialError(DialKind.CONNECT, "; ".join(causes))
+
+
+async def _system_resolver(host: str) -> list[str]:
+    found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    return [str(sockaddr[0]) for _, _, _, _, sockaddr in found]
+
+
+async def _connected(address: str, port: int) -> socket.socket:
+    """A TCP socket connected to an address, which is never looked up again."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setblocking(False)
+        # Heads and small bodies are written whole: waiting for more only adds a delay.
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        await asyncio.get_running_loop().sock_connect(sock, (address, port))
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+async def _transport(
+    protocol_factory: Callable[[], P],
+    sock: socket.socket,
+    tls: ssl.SSLContext | None,
+    server_hostname: str,
+) -> tuple[asyncio.Transport, P]:
+    loop = asyncio.get_running_loop()
+    try:
+        if tls is None:
+            return await loop.create_connection(protocol_factory, sock=sock)
+        return await loop.create_connection(
+            protocol_factory, sock=sock, ssl=tls, server_hostname=server_hostname
+        )
+    except TimeoutError:
+        raise
+    except (OSError, ValueError) as failure:
+        # ssl.SSLError is an OSError, and so is a reset during the handshake; a ValueError says
+        # that the name cannot stand in a ClientHello.
+        sock.close()
+        kind = DialKind.CONNECT if tls is None else DialKind.TLS
+        raise DialError(kind, f"{server_hostname}: {_told(failure)}") from None
+    except BaseException:
+        sock.close()
+        raise
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _told(failure: Exception) -> str:
+    return getattr(failure, "strerror", None) or str(failure) or type(failure).__name__

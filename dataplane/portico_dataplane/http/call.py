@@ -1,0 +1,203 @@
+"""A call to a function: one POST to an Invoke API, its answer whole.
+
+Made by an exchange when a buffered integration needs it; uses the same upstreams, dialer and
+pools as everything else. Never retried: an invocation is not idempotent unless nothing was
+written (RFC 9110 §9.2.2). Promises: exactly one result, unless cancelled.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from portico_dataplane.core.messages import Request
+from portico_dataplane.core.retries import may_retry
+from portico_dataplane.core.templates import BadTemplate
+from portico_dataplane.core.verdicts import CallFunction, FunctionAnswer, Unavailable
+from portico_dataplane.effects.dialer import DialError, DialKind
+from portico_dataplane.http.upstream import Pool, Upstream, UpstreamConnection
+from portico_ir.errors import ErrorKind
+
+if TYPE_CHECKING:
+    from portico_dataplane.app import Gateway
+    from portico_dataplane.http.deadlines import Slot
+
+ANSWER_LIMIT: Final = 10 * 1024 * 1024
+"""Bytes of a function's answer (AWS: 6 MB of payload, 10 MB of API Gateway's)."""
+
+
+class FunctionCall:
+    """One invocation in progress."""
+
+    __slots__ = (
+        "_attempts",
+        "_connection",
+        "_deadline",
+        "_done",
+        "_effect",
+        "_gateway",
+        "_head",
+        "_pieces",
+        "_pool",
+        "_request",
+        "_size",
+        "_slot",
+        "_upstream",
+    )
+
+    def __init__(
+        self,
+        gateway: Gateway,
+        request: Request,
+        effect: CallFunction,
+        done: Callable[[FunctionAnswer | Unavailable], None],
+    ) -> None:
+        self._gateway = gateway
+        self._request = request
+        self._effect = effect
+        self._done: Callable[[FunctionAnswer | Unavailable], None] | None = done
+        self._head = b""
+        self._attempts = 0
+        self._pieces: list[bytes] = []
+        self._size = 0
+        self._pool: Pool | None = None
+        self._upstream: Upstream | None = None
+        self._connection: UpstreamConnection | None = None
+        self._slot: Slot | None = None
+        self._deadline = time.monotonic() + effect.timeout_ms / 1000
+
+    def start(self) -> None:
+        """Resolve, connect, send."""
+        effect = self._effect
+        target = self._gateway.targets.prepared(effect.target)
+        try:
+            url = target.url.render(self._request.path_parameters) if target.url else None
+        except (BadTemplate, KeyError) as error:
+            self._end(Unavailable(ErrorKind.API_CONFIGURATION_ERROR, str(error)))
+            return
+        base = url.path.rstrip("/") if url is not None else ""
+        upstream, host = target.upstream, target.host
+        if upstream is None:
+            assert url is not None
+            upstream = self._gateway.targets.by_address(url.scheme, url.host, url.port)
+            host = url.authority.encode("ascii")
+        self._upstream = upstream
+        parts = [f"POST {base}{effect.path} HTTP/1.1\r\nHost: ".encode("ascii"), host, b"\r\n"]
+        for name, value in effect.headers:
+            parts += (name, b": ", value, b"\r\n")
+        parts.append(b"X-Amzn-Trace-Id: %b\r\n" % self._request.trace_id.encode("latin-1"))
+        parts.append(b"Content-Length: %d\r\n\r\n" % len(effect.body))
+        parts.append(effect.body)
+        self._head = b"".join(parts)
+        self._slot = self._gateway.deadlines.schedule(self, effect.timeout_ms / 1000)
+        self._attempt()
+
+    def end(self) -> None:
+        """The client left; nobody waits for the result."""
+        self._done = None
+        self._end(None)
+
+    def _attempt(self) -> None:
+        upstream = self._upstream
+        assert upstream is not None
+        self._attempts += 1
+        pool = self._pool = upstream.pick(time.monotonic())
+        if pool is None:
+            self._end(Unavailable(ErrorKind.NO_ENDPOINT, f"nothing is ready behind {upstream.key}"))
+            return
+        connection = pool.take()
+        if connection is not None:
+            self.on_connection(connection)
+        else:
+            pool.connect(self)
+
+    # --- UpstreamUser -----------------------------------------------------------------------
+
+    def on_connection(self, connection: UpstreamConnection) -> None:
+        """Send everything."""
+        if self._done is None:
+            connection.release()
+            return
+        self._connection = connection
+        connection.send(self, self._head, bodiless=False)
+
+    def on_no_connection(self, error: DialError | None) -> None:
+        """Try another address, or give up: nothing was written."""
+        pool, upstream = self._pool, self._upstream
+        if self._done is None or pool is None or upstream is None:
+            return
+        if error is None:
+            self._end(Unavailable(ErrorKind.OVERLOAD, "too many calls wait for a connection"))
+            return
+        if error.kind is DialKind.REFUSED_BY_POLICY:
+            self._end(Unavailable(ErrorKind.API_CONFIGURATION_ERROR, str(error)))
+            return
+        upstream.balancer.failed(pool.endpoint, time.monotonic())
+        again = upstream.sole is None and may_retry(
+            written=False, method="POST", replayable=True, attempts=self._attempts
+        )
+        if again and upstream.budget.spend():
+            self._attempt()
+        else:
+            self._end(Unavailable(ErrorKind.INTEGRATION_FAILURE, str(error)))
+
+    def on_response(self, connection: UpstreamConnection, body: bytes, complete: bool) -> None:
+        """The answer begins."""
+        self.on_response_body(body, complete)
+
+    def on_response_body(self, body: bytes, complete: bool) -> None:
+        """The answer goes on, or ends."""
+        connection = self._connection
+        if connection is None:
+            return
+        self._size += len(body)
+        if self._size > ANSWER_LIMIT:
+            self._end(Unavailable(ErrorKind.MALFORMED_FUNCTION_ANSWER, "the answer is too large"))
+            return
+        self._pieces.append(body)
+        if not complete:
+            return
+        error = b""
+        for name, value in connection.headers:
+            if name.lower() == b"x-amz-function-error":
+                error = value
+        self._connection = None
+        status = connection.status
+        connection.release()
+        self._end(FunctionAnswer(status, error.decode("latin-1"), b"".join(self._pieces)))
+
+    def on_upstream_lost(self, cause: str) -> None:
+        """The connection broke."""
+        stale = self._connection is not None and self._connection.reused and not self._size
+        self._connection = None
+        if not stale and self._pool is not None and self._upstream is not None:
+            self._upstream.balancer.failed(self._pool.endpoint, time.monotonic())
+        self._end(Unavailable(ErrorKind.INTEGRATION_FAILURE, cause))
+
+    def on_upstream_paused(self, paused: bool) -> None:
+        """The whole invocation was written at once; the transport holds it."""
+
+    def on_upgraded(self, connection: UpstreamConnection, rest: bytes) -> None:
+        """Never asked for."""
+        self._end(Unavailable(ErrorKind.INTEGRATION_FAILURE, "an upgrade nobody asked for"))
+
+    def on_tunnel_data(self, data: bytes) -> None:
+        """Never: there is no tunnel."""
+
+    def on_deadline(self) -> None:
+        """The function took too long."""
+        self._end(Unavailable(ErrorKind.INTEGRATION_TIMEOUT, "no answer in time"))
+
+    def _end(self, result: FunctionAnswer | Unavailable | None) -> None:
+        done, self._done = self._done, None
+        if self._slot is not None:
+            self._slot.discard(self)
+            self._slot = None
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+        elif self._pool is not None and result is None:
+            self._pool.forget(self)
+        if done is not None and result is not None:
+            done(result)

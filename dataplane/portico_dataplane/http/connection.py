@@ -1,0 +1,457 @@
+"""A client's connection: bytes in, one request at a time, bytes out.
+
+Made by the gateway's server for each accepted socket. It frames (heads through
+`http/head.py`, bodies through `http/body.py`), limits, times out and applies back-pressure;
+what a request means is the exchange's business. Promises: one request is in progress at a
+time; bytes behind it stay unparsed and bounded; a refused head is answered and the
+connection closed, with the answer delivered (lingering close, RFC 9112 §9.6).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import re
+import time
+from typing import TYPE_CHECKING, Final, cast
+
+from portico_dataplane.http.body import ChunkedBody, MalformedBody
+from portico_dataplane.http.deadlines import Slot
+from portico_dataplane.http.exchange import Exchange
+from portico_dataplane.http.head import CHUNKED, HeadParser, RequestHead
+from portico_ir.errors import ErrorKind
+
+if TYPE_CHECKING:
+    from portico_dataplane.app import Gateway
+
+_LINGER_S: Final = 2.0
+_DRAIN_LIMIT: Final = 64 * 1024
+"""A refused request's remaining body up to this size is read, so that the connection lives."""
+_WRITE_HIGH: Final = 256 * 1024
+_LINE_START: Final = re.compile(rb"[A-Z][A-Z\-]{0,31} [!-~]+ HTTP/1\.[01]\r\n")
+_BARE_LF: Final = re.compile(rb"(?<!\r)\n")
+
+
+class ClientConnection(asyncio.Protocol):
+    """The stream port of exchanges, over HTTP/1.1."""
+
+    __slots__ = (
+        "_armed_for",
+        "_body_bytes",
+        "_body_left",
+        "_checked_bytes",
+        "_chunked",
+        "_deadline",
+        "_gateway",
+        "_in_head",
+        "_lingering",
+        "_paused_by_body",
+        "_pending",
+        "_pumping",
+        "_reading_paused",
+        "_slot",
+        "_tunnel",
+        "_write_deadline",
+        "_write_mark",
+        "_writing_paused",
+        "closed",
+        "exchange",
+        "parser",
+        "peer",
+        "port",
+        "requests_left",
+        "retire_at",
+        "transport",
+    )
+
+    transport: asyncio.Transport
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+        self.exchange: Exchange | None = None
+        self.parser = HeadParser(gateway.settings.max_headers)
+        self.peer = ""
+        self.port = 0
+        self.closed = False
+        self._pending = b""
+        self._pumping = False
+        self._chunked: ChunkedBody | None = None
+        self._body_left = 0
+        """Bytes of body to come; CHUNKED while a decoder says; 0 when it is whole."""
+        self._body_bytes = self._checked_bytes = 0
+        self._paused_by_body = False
+        self._reading_paused = False
+        self._writing_paused = False
+        self._lingering = False
+        self._tunnel = False
+        self._in_head = False
+        self._deadline = math.inf
+        """When what the client owes us is late."""
+        self._write_deadline = math.inf
+        """When it has taken nothing of its answer for too long."""
+        self._armed_for = math.inf
+        """When the one entry among the deadlines comes up."""
+        self._slot: Slot = set()
+        self._write_mark = 0
+        jitter = gateway.jitter()
+        self.requests_left = int(gateway.settings.max_connection_requests * jitter)
+        self.retire_at = 0.0
+
+    # --- asyncio.Protocol -------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast("asyncio.Transport", transport)
+        self.transport.set_write_buffer_limits(high=_WRITE_HIGH)
+        peer = transport.get_extra_info("peername")
+        local = transport.get_extra_info("sockname")
+        self.peer = peer[0] if isinstance(peer, tuple) else ""
+        self.port = local[1] if isinstance(local, tuple) else 0
+        now = time.monotonic()
+        gateway = self._gateway
+        self.retire_at = now + gateway.settings.max_connection_age_s * gateway.jitter()
+        gateway.connections.add(self)
+        if len(gateway.connections) > gateway.settings.max_connections:
+            self.refuse(ErrorKind.OVERLOAD)
+            return
+        self._wait(gateway.settings.idle_timeout_s)
+
+    def data_received(self, data: bytes) -> None:
+        if self._tunnel:
+            if self.exchange is not None:
+                self.exchange.on_client_tunnel_data(data)
+            return
+        if self._lingering:
+            return
+        if self._body_left:
+            self._body(data)
+        elif self.exchange is None:
+            self._pending = self._pending + data if self._pending else data
+            self._pump()
+        else:
+            self._keep(data)
+
+    def eof_received(self) -> bool:
+        # FIN before a whole request: nothing to answer. After it: the client is gone, as nginx
+        # and Go have it (uvloop shows half-close and close alike).
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.closed = True
+        self._gateway.connections.discard(self)
+        self._deadline = math.inf
+        exchange = self.exchange
+        if exchange is not None:
+            self.exchange = None
+            exchange.on_client_gone()
+        self._gateway.connection_closed()
+
+    def pause_writing(self) -> None:
+        self._writing_paused = True
+        self._write_mark = self.transport.get_write_buffer_size()
+        self._write_deadline = time.monotonic() + self._gateway.settings.write_timeout_s
+        self._arm(self._write_deadline)
+        if self.exchange is not None:
+            self.exchange.on_client_paused(True)
+
+    def resume_writing(self) -> None:
+        self._writing_paused = False
+        self._write_deadline = math.inf
+        if self.exchange is not None:
+            self.exchange.on_client_paused(False)
+
+    # --- requests ---------------------------------------------------------------------------
+
+    def _pump(self) -> None:
+        """Start requests from the bytes at hand, one at a time."""
+        if self._pumping:
+            return  # an exchange that ended at once: the loop below goes on
+        self._pumping = True
+        try:
+            while self.exchange is None and self._pending and not self._lingering:
+                if self.closed or not self._next_request():
+                    break
+        finally:
+            self._pumping = False
+
+    def _next_request(self) -> bool:
+        """Parse one head and start its exchange; False when there is no whole head yet."""
+        pending = self._pending
+        if pending[:2] == b"\r\n":
+            pending = pending[2:]  # RFC 9112 §2.2: one empty line before a request is ignored
+            if not pending:
+                return False
+        end = pending.find(b"\r\n\r\n")
+        settings = self._gateway.settings
+        if end == -1:
+            if not self._head_may_go_on(pending):
+                return False
+            self._pending = pending
+            if not self._in_head:
+                self._in_head = True
+                self._wait(settings.head_timeout_s)
+            return False
+        self._in_head = False
+        if end > settings.line_limit:
+            line = pending.find(b"\r\n")
+            if line > settings.line_limit or end - line > settings.head_limit:
+                self.refuse(ErrorKind.HEAD_TOO_LARGE)
+                return False
+        head = self.parser.parse(pending[: end + 4])
+        if isinstance(head, ErrorKind):
+            self.refuse(head)
+            return False
+        self._pending = pending[end + 4 :]
+        self._start(head)
+        return True
+
+    def _head_may_go_on(self, pending: bytes) -> bool:
+        """Whether an incomplete head may still become a good one; refuses it otherwise."""
+        settings = self._gateway.settings
+        line = pending.find(b"\n")
+        if line == -1:
+            if len(pending) > settings.line_limit:
+                self.refuse(ErrorKind.HEAD_TOO_LARGE)
+                return False
+        elif line > settings.line_limit or len(pending) - line > settings.head_limit:
+            self.refuse(ErrorKind.HEAD_TOO_LARGE)
+            return False
+        elif not _LINE_START.match(pending) or _BARE_LF.search(pending):
+            # HTTP/0.9, a bare LF, not HTTP at all: it would wait for ever.
+            self.refuse(ErrorKind.BAD_REQUEST)
+            return False
+        return True
+
+    def _start(self, head: RequestHead) -> None:
+        self._deadline = math.inf
+        length = head.content_length
+        self._body_left = length
+        self._body_bytes = self._checked_bytes = 0
+        self._chunked = ChunkedBody() if length == CHUNKED else None
+        now = time.monotonic()
+        self.requests_left -= 1
+        gateway = self._gateway
+        if gateway.draining or self.requests_left <= 0 or now >= self.retire_at:
+            head.keep_alive = False
+        exchange = self.exchange = Exchange(gateway, self, head, now)
+        exchange.begin()
+        if self._body_left and not self._lingering:
+            self._wait(gateway.settings.body_timeout_s)
+            if self._pending:
+                data, self._pending = self._pending, b""
+                self._body(data)
+
+    def _body(self, data: bytes) -> None:
+        exchange = self.exchange
+        decoder = self._chunked
+        if decoder is not None:
+            try:
+                piece = decoder.feed(data)
+            except MalformedBody:
+                self._broken_body()
+                return
+            if decoder.complete:
+                self._body_left = 0
+                rest = decoder.rest
+                self._chunked = None
+            else:
+                rest = b""
+        elif len(data) <= self._body_left:
+            piece, rest = data, b""
+            self._body_left -= len(data)
+        else:
+            piece, rest = data[: self._body_left], data[self._body_left :]
+            self._body_left = 0
+        self._body_bytes += len(piece)
+        if rest:
+            self._keep(rest)
+        complete = not self._body_left
+        if complete:
+            self._deadline = math.inf
+        if exchange is None:
+            if complete:
+                self._body_done()
+        elif piece or complete:
+            exchange.on_request_body(piece, complete)
+
+    def _broken_body(self) -> None:
+        exchange = self.exchange
+        self._chunked = None
+        self._body_left = 0
+        if exchange is not None and not exchange.answered:
+            exchange.refuse_body(ErrorKind.BAD_REQUEST)
+        else:
+            self.abort()
+
+    def _keep(self, data: bytes) -> None:
+        self._pending += data
+        if len(self._pending) > self._gateway.settings.pipeline_limit:
+            self._pause_reading(True)
+
+    def refuse(self, kind: ErrorKind) -> None:
+        """Answer a head that no exchange can be made of, and close."""
+        self._in_head = False
+        self.transport.write(self._gateway.refusal(kind))
+        self.linger()
+
+    # --- the stream port of an exchange -----------------------------------------------------
+
+    def finished(self, keep_alive: bool) -> None:
+        """The exchange wrote its whole answer."""
+        self.exchange = None
+        if self.closed:
+            return
+        if not keep_alive or self._gateway.draining:
+            self.linger()
+            return
+        if self._body_left:
+            # Answered before its body was read: discard a short rest, else give up on it.
+            if 0 < self._body_left <= _DRAIN_LIMIT:
+                self._paused_by_body = False
+                self._pause_reading(False)
+                self._wait(self._gateway.settings.body_timeout_s)
+            else:
+                self.linger()
+            return
+        self._body_done()
+
+    def _body_done(self) -> None:
+        self._wait(self._gateway.settings.idle_timeout_s)
+        self._paused_by_body = False
+        self._pause_reading(False)
+        if self._pending:
+            self._pump()
+
+    def pause_body(self, paused: bool) -> None:
+        """The backend does not keep up: read no more of the body for now."""
+        self._paused_by_body = paused
+        self._pause_reading(paused)
+
+    def _pause_reading(self, paused: bool) -> None:
+        if paused == self._reading_paused or self.closed:
+            return
+        if not paused and (
+            self._paused_by_body
+            or (self.exchange and len(self._pending) > self._gateway.settings.pipeline_limit)
+        ):
+            return
+        self._reading_paused = paused
+        if paused:
+            self.transport.pause_reading()
+        else:
+            self.transport.resume_reading()
+
+    @property
+    def body_complete(self) -> bool:
+        """Whether the request's body has been read to its end."""
+        return not self._body_left
+
+    @property
+    def writing_paused(self) -> bool:
+        """Whether the client is behind with reading."""
+        return self._writing_paused
+
+    def become_tunnel(self) -> bytes:
+        """From here on bytes pass unparsed; returns those that already arrived."""
+        self._tunnel = True
+        self._deadline = math.inf
+        rest, self._pending = self._pending, b""
+        self._pause_reading(False)
+        return rest
+
+    def pause_tunnel(self, paused: bool) -> None:
+        """The backend's side of the tunnel does not keep up."""
+        self._paused_by_body = paused
+        self._pause_reading(paused)
+
+    def close_tunnel(self) -> None:
+        """The backend closed: flush, then close."""
+        self.exchange = None
+        if not self.closed:
+            self.transport.close()
+
+    def abort(self) -> None:
+        """Cut the connection: after the first byte of an answer there is no other error."""
+        if not self.closed:
+            self.transport.abort()
+
+    def linger(self) -> None:
+        """Send what is written, say FIN, and read (discarding) until the client closes.
+
+        Closing with unread bytes would send a RST that may destroy our answer.
+        """
+        if self.closed or self._lingering:
+            return
+        self._lingering = True
+        self._pending = b""
+        self._paused_by_body = False
+        self._pause_reading(False)
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self._wait(_LINGER_S)
+
+    def shut(self) -> None:
+        """Drain: close now if nothing is in progress."""
+        if self.exchange is None and not self._pending and not self.closed:
+            self.transport.close()
+
+    # --- time -------------------------------------------------------------------------------
+
+    def _wait(self, seconds: float) -> None:
+        self._deadline = time.monotonic() + seconds
+        self._arm(self._deadline)
+
+    def _arm(self, at: float) -> None:
+        """Be woken at `at`, or earlier: requests only move deadlines, one entry follows."""
+        if at < self._armed_for:
+            self._slot.discard(self)
+            self._armed_for = at
+            self._slot = self._gateway.deadlines.schedule(self, at - time.monotonic())
+
+    def on_deadline(self) -> None:
+        """Something took too long, or the deadline moved since it was armed."""
+        self._armed_for = math.inf
+        if self.closed:
+            return
+        now = time.monotonic()
+        if now >= self._write_deadline and not self._still_reads(now):
+            self.abort()
+            return
+        if now >= self._deadline:
+            self._deadline = math.inf
+            self._expired()
+        nearest = min(self._deadline, self._write_deadline)
+        if nearest != math.inf and not self.closed:
+            self._arm(nearest)
+
+    def _still_reads(self, now: float) -> bool:
+        """Whether the client took anything of its answer since it was last looked at."""
+        size = self.transport.get_write_buffer_size()
+        moved = size < self._write_mark
+        self._write_mark = size
+        self._write_deadline = now + self._gateway.settings.write_timeout_s
+        return moved
+
+    def _expired(self) -> None:
+        if self._lingering:
+            self.abort()
+        elif self._body_left:
+            self._check_body_rate()
+        elif self._in_head:
+            self.refuse(ErrorKind.HEAD_TIMEOUT)
+        else:
+            self.transport.close()
+
+    def _check_body_rate(self) -> None:
+        settings = self._gateway.settings
+        arrived = self._body_bytes - self._checked_bytes
+        self._checked_bytes = self._body_bytes
+        if self._paused_by_body or arrived >= settings.min_body_rate * settings.body_timeout_s:
+            self._wait(settings.body_timeout_s)
+            return
+        exchange = self.exchange
+        self._body_left = 0
+        if exchange is not None and not exchange.answered:
+            exchange.refuse_body(ErrorKind.HEAD_TIMEOUT)
+        else:
+            self.abort()
+

@@ -1,0 +1,71 @@
+"""Deadlines: timeouts for thousands of things at the price of a set operation each.
+
+A loop timer per request costs more than routing it. Here everything that waits sits in the
+slot of its tick; one timer runs while anything waits. Precision is one tick (25 ms), always
+late, never early. Owned by the gateway; connections and exchanges schedule themselves.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Final, Protocol
+
+TICK: Final = 0.025
+
+
+class Expiring(Protocol):
+    """Something that waits."""
+
+    def on_deadline(self) -> None:
+        """The deadline passed."""
+        ...
+
+
+Slot = set[Expiring]
+
+
+class Deadlines:
+    """Slots by tick; `schedule` returns the slot, leaving it is `slot.discard(self)`."""
+
+    __slots__ = ("_loop", "_slots", "_swept", "_timer")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._slots: dict[int, Slot] = {}
+        self._swept = 0
+        self._timer: asyncio.TimerHandle | None = None
+
+    def schedule(self, waiting: Expiring, seconds: float) -> Slot:
+        """Call `waiting.on_deadline()` once, `seconds` from now at the earliest."""
+        tick = int((time.monotonic() + seconds) / TICK) + 1
+        slot = self._slots.get(tick)
+        if slot is None:
+            slot = self._slots[tick] = set()
+            if self._timer is None:
+                self._swept = int(time.monotonic() / TICK)
+                self._timer = self._loop.call_later(TICK, self._sweep)
+        slot.add(waiting)
+        return slot
+
+    def _sweep(self) -> None:
+        now = int(time.monotonic() / TICK)
+        slots = self._slots
+        due = (
+            range(self._swept + 1, now + 1)
+            if now - self._swept <= len(slots)
+            else sorted(tick for tick in slots if tick <= now)
+        )
+        for tick in due:
+            slot = slots.pop(tick, None)
+            while slot:
+                slot.pop().on_deadline()
+        self._swept = now
+        self._timer = self._loop.call_later(TICK, self._sweep) if slots else None
+
+    def close(self) -> None:
+        """Forget everything."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._slots.clear()

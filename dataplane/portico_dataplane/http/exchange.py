@@ -1,0 +1,432 @@
+"""One request's story: arrive, route, decide, call, answer, account.
+
+Made by a stream port (`http/connection.py`; anything that offers the same) for each head.
+Takes the Runtime once and keeps it. Nothing awaits while no policy or integration needs the
+outside world: callbacks only. Promises: exactly one outcome per request, the upstream is
+released or closed, metrics and access log always run, an error after the first byte of an
+answer cuts the connection.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final, assert_never
+
+from portico_dataplane.core import errors
+from portico_dataplane.core.identifiers import chosen_request_id, trace_id
+from portico_dataplane.core.messages import Headers, Outcome, Request, Response
+from portico_dataplane.core.router import Miss
+from portico_dataplane.core.verdicts import (
+    CallFunction,
+    Continue,
+    FunctionAnswer,
+    Need,
+    Reject,
+    Respond,
+    Unavailable,
+    Verdict,
+)
+from portico_dataplane.http import answer
+from portico_dataplane.http.call import FunctionCall
+from portico_dataplane.http.forwarding import Forwarding
+from portico_dataplane.http.head import RequestHead
+from portico_dataplane.runtime import ApiRuntime, RouteRuntime, StageRuntime
+from portico_ir.errors import ErrorKind
+from portico_ir.model import ApiKind, ApiUnit, Broken, DefaultMatch, Route, Stage
+
+if TYPE_CHECKING:
+    from portico_dataplane.app import Gateway
+    from portico_dataplane.http.connection import ClientConnection
+
+_log = logging.getLogger(__name__)
+
+_SEVEN: Final = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
+_LOCAL: Final = "/_aws/execute-api/"
+_NO_API: Final = ApiUnit(uid="", api_id="", kind=ApiKind.REST, name="", namespace="")
+_NO_STAGE: Final = Stage(name="")
+_NO_ROUTE: Final = Route(key="", match=DefaultMatch(), integration=Broken(reason="no route"))
+
+
+class Exchange:
+    """From head to last byte."""
+
+    __slots__ = (
+        "_api",
+        "_body",
+        "_body_size",
+        "_called_at",
+        "_done",
+        "_route",
+        "_stage",
+        "_work",
+        "answered",
+        "client",
+        "gateway",
+        "head",
+        "keep_alive",
+        "outcome",
+        "request",
+        "started",
+    )
+
+    def __init__(
+        self, gateway: Gateway, client: ClientConnection, head: RequestHead, now: float
+    ) -> None:
+        self.gateway = gateway
+        self.client = client
+        self.head = head
+        self.started = now
+        """Monotonic seconds."""
+        self.keep_alive = head.keep_alive
+        self.answered = False
+        """Whether the first byte of an answer has been written."""
+        self.request = Request()
+        self.outcome = Outcome()
+        self._done = False
+        self._api: ApiRuntime | None = None
+        self._stage: StageRuntime | None = None
+        self._route: RouteRuntime | None = None
+        self._work: Forwarding | FunctionCall | None = None
+        """What is under way in the outside world."""
+        self._body: list[bytes] | None = None
+        """Request body of a buffered integration, while it arrives."""
+        self._body_size = 0
+        self._called_at = 0.0
+
+    # --- arrive, route ----------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Route the request and start whatever answers it."""
+        gateway = self.gateway
+        gateway.in_flight += 1
+        head = self.head
+        request = self.request
+        runtime = gateway.holder.current
+        request.gateway = runtime.gateway
+        request.received_ms = int(time.time() * 1000)
+        request.headers = head.headers
+        request.method = head.method
+        request.version = head.version
+        request.query = head.query
+        request.raw_path = request.path = head.path
+        request.domain_name = head.domain
+        request.scheme = "http"
+        request.local_port = self.client.port
+        request.source_ip = gateway.client_address(self.client.peer, head.headers)
+        request.path_parameters = {}
+        request.api = _NO_API
+        request.stage = _NO_STAGE
+        request.route = _NO_ROUTE
+        path = head.path
+        named = ""
+        if runtime.gateway.local_paths and path.startswith(_LOCAL):
+            api_id, _, rest = path[len(_LOCAL) :].partition("/")
+            api = runtime.apis.get(api_id)
+            named, _, rest = rest.partition("/")
+            path = "/" + rest
+        else:
+            api = runtime.hosts.get(head.domain) or runtime.sole
+        if api is None:
+            self._identify(ApiKind.REST)
+            self.reject(ErrorKind.UNKNOWN_HOST)
+            return
+        self._api = api
+        unit = request.api = api.unit
+        self._identify(unit.kind)
+        if head.method_override is not None and unit.kind is ApiKind.REST:
+            override = head.method_override.decode("latin-1").upper()
+            if override in _SEVEN:  # AWS §15.29
+                request.method = override
+        self._route_request(api, path, named)
+
+    def _identify(self, kind: ApiKind) -> None:
+        request = self.request
+        head = self.head
+        random = self.gateway.random
+        if kind is ApiKind.HTTP:
+            request.request_id = request.extended_id = random.extended_id()
+        else:
+            request.request_id = chosen_request_id(head.request_id, random.request_id())
+            request.extended_id = random.extended_id()
+        request.trace_id = trace_id(
+            head.trace_id, request.received_ms // 1000, random.take(12)
+        )
+
+    def _route_request(self, api: ApiRuntime, path: str, named: str) -> None:
+        request = self.request
+        unit = api.unit
+        if unit.disable_default_endpoint:
+            self.reject(ErrorKind.DEFAULT_ENDPOINT_DISABLED)
+            return
+        if api.cors is not None and request.method == "OPTIONS":
+            preflight = api.cors.preflight(request.method, request.headers)
+            if preflight is not None:
+                self._answer(preflight)
+                return
+        stage = self._find_stage(api, path, named)
+        if stage is None:
+            self.reject(ErrorKind.UNKNOWN_STAGE)
+            return
+        self._stage = stage
+        request.stage = stage.stage
+        if unit.broken:
+            self.reject(ErrorKind.BROKEN_ROUTE)
+            return
+        found = stage.router.find(request.method, request.path)
+        if isinstance(found, Miss):
+            self._missed(api, found)
+            return
+        route = self._route = found.value
+        request.route = route.route
+        request.path_parameters = found.parameters
+        if route.broken:
+            self.reject(ErrorKind.BROKEN_ROUTE)
+            return
+        forward = route.forward
+        if forward is not None:
+            limit = forward.max_request_body
+        else:
+            assert route.buffered is not None
+            limit = route.buffered.max_request_body
+        if self.head.content_length > limit:
+            self.reject(ErrorKind.REQUEST_TOO_LARGE)
+            return
+        if self.head.expects_continue and self.head.content_length:
+            self.client.transport.write(answer.CONTINUE)
+        if forward is not None:
+            work = self._work = Forwarding(self, forward)
+            work.start()
+        elif self.head.content_length:
+            self._body = []
+        else:
+            self._run_buffered(b"")
+
+    def _find_stage(self, api: ApiRuntime, path: str, named: str) -> StageRuntime | None:
+        """The stage, and `request.path` without its prefix (AWS §3.2.5, §4.2)."""
+        request = self.request
+        rest = api.unit.kind is ApiKind.REST
+        if rest and path[:2] == "//":
+            path = "/" + path.lstrip("/")
+        if named:
+            request.path = path
+            return api.stages.get(named)
+        stages = api.stages
+        default = api.default_stage
+        if default is None or len(stages) > 1:
+            first, slash, tail = path[1:].partition("/")
+            stage = stages.get(first)
+            if stage is not None and first != "$default":
+                tail = slash + tail
+                if rest and tail[:2] == "//":
+                    tail = "/" + tail.lstrip("/")
+                request.path = tail or "/"
+                return stage
+        request.path = path
+        return default
+
+    def _missed(self, api: ApiRuntime, miss: Miss) -> None:
+        if miss is Miss.BAD_PATH:
+            self.reject(ErrorKind.BAD_REQUEST)
+        elif api.cors is not None and self.request.method == "OPTIONS":
+            self._answer(api.cors.unrouted_options())
+        elif api.unit.kind is ApiKind.HTTP:
+            self.reject(ErrorKind.NOT_FOUND)
+        else:
+            self.reject(ErrorKind.MISSING_AUTHENTICATION_TOKEN)
+
+    # --- buffered integrations ----------------------------------------------------------------
+
+    def on_request_body(self, piece: bytes, complete: bool) -> None:
+        """The client's body, piece by piece."""
+        work = self._work
+        if isinstance(work, Forwarding):
+            work.on_request_body(piece, complete)
+            return
+        kept, route = self._body, self._route
+        if kept is None or route is None or route.buffered is None:
+            return  # answered already: the rest is read and dropped
+        self._body_size += len(piece)
+        if self._body_size > route.buffered.max_request_body:
+            self.refuse_body(ErrorKind.REQUEST_TOO_LARGE)
+            return
+        kept.append(piece)
+        if complete:
+            self._body = None
+            self._run_buffered(b"".join(kept))
+
+    def refuse_body(self, kind: ErrorKind) -> None:
+        """The body is too large, too slow or broken."""
+        self._body = None
+        self.keep_alive = False
+        if self.answered:
+            self.cut("the request body was refused")
+        else:
+            self.reject(kind)
+
+    def _run_buffered(self, body: bytes) -> None:
+        assert self._route is not None and self._route.buffered is not None
+        self._settle(self._route.buffered.on_request(self.request, body))
+
+    def _settle(self, verdict: Verdict) -> None:
+        match verdict:
+            case Respond(response):
+                self._answer(response)
+            case Reject(kind, cause):
+                self.reject(kind, cause)
+            case Need(effect, then):
+                self._perform(effect, then)
+            case Continue():
+                self.reject(ErrorKind.INTERNAL, "an integration decided nothing")
+            case _:
+                assert_never(verdict)
+
+    def _perform(
+        self, effect: CallFunction, then: Callable[[FunctionAnswer | Unavailable], Verdict]
+    ) -> None:
+        self._called_at = time.monotonic()
+
+        def done(result: FunctionAnswer | Unavailable) -> None:
+            self._work = None
+            outcome = self.outcome
+            outcome.integration_latency_ms = (time.monotonic() - self._called_at) * 1000
+            if isinstance(result, FunctionAnswer):
+                outcome.integration_status = result.status
+            else:
+                outcome.integration_error = result.cause
+            self._settle(then(result))
+
+        work = self._work = FunctionCall(self.gateway, self.request, effect, done)
+        work.start()
+
+    # --- what the client's side tells ---------------------------------------------------------
+
+    def on_client_paused(self, paused: bool) -> None:
+        """The client is behind with reading, or not any more."""
+        work = self._work
+        if isinstance(work, Forwarding):
+            work.on_client_paused(paused)
+
+    def on_client_tunnel_data(self, data: bytes) -> None:
+        """Bytes of a tunnel."""
+        work = self._work
+        if isinstance(work, Forwarding):
+            work.on_client_tunnel_data(data)
+
+    def on_client_gone(self) -> None:
+        """The client left: its upstream call goes with it."""
+        if not self._done:
+            if not self.outcome.status:
+                self.outcome.integration_error = "the client closed the connection"
+            self._account()
+
+    def end_tunnel(self) -> None:
+        """The backend closed its side of the tunnel."""
+        self._account()
+        self.client.close_tunnel()
+
+    # --- answer, account ----------------------------------------------------------------------
+
+    def connection_line(self) -> bytes:
+        """What the answer says about the connection; the last word on keeping it."""
+        if not self.keep_alive or self.gateway.draining:
+            self.keep_alive = False
+            return answer.CLOSE
+        return b"" if self.head.version == "1.1" else answer.KEEP_ALIVE
+
+    def proxied_head(self, status: int, headers: Headers, framing: bytes) -> bytes:
+        """The head of a backend's answer; from here on an error can only cut."""
+        api = self._api
+        if api is not None and api.cors is not None:
+            headers = api.cors.decorate(self.request.headers, headers)
+        self.answered = True
+        date = self.gateway.date.line()
+        return answer.proxied_head(self.request, status, headers, framing, date)
+
+    def reject(self, kind: ErrorKind, cause: str = "") -> None:
+        request = self.request
+        api = self._api
+        self.outcome.error = kind
+        self.outcome.integration_error = cause
+        if errors.closes(kind):
+            self.keep_alive = False
+        response = errors.error_response(
+            kind,
+            api.unit.kind if api is not None else None,
+            request_id=request.request_id,
+            extended_id=request.extended_id,
+        )
+        self._answer(response, identified=True)
+
+    def _answer(self, response: Response, *, identified: bool = False) -> None:
+        """Write a whole answer made here."""
+        if self._done:
+            return
+        headers = response.headers
+        api = self._api
+        if api is not None and api.cors is not None:
+            headers = api.cors.decorate(self.request.headers, headers)
+            response = Response(response.status, headers, response.body)
+        status = self.outcome.status = response.status
+        body = response.body
+        lines = b"" if status == 204 or status < 200 else b"Content-Length: %d\r\n" % len(body)
+        if self.head.method == "HEAD" or status in (204, 304):
+            body = b""
+        ids: list[bytes] = []
+        if not identified and api is not None:
+            answer.identity(ids, self.request)
+        head = answer.own_head(
+            response, b"".join(ids), lines + self.connection_line(), self.gateway.date.line()
+        )
+        self.answered = True
+        self.outcome.response_length = len(body)
+        self.client.transport.write(head + body if body else head)
+        self.finish()
+
+    def cut(self, cause: str) -> None:
+        """After the first byte an error can only cut the connection."""
+        self.outcome.integration_error = cause
+        self.keep_alive = False
+        client = self.client
+        self._account()
+        client.abort()
+
+    def finish(self) -> None:
+        client = self.client
+        self._account()
+        client.finished(self.keep_alive)
+
+    def _account(self) -> None:
+        """Always, and once: release what is held, count, log."""
+        if self._done:
+            return
+        self._done = True
+        gateway = self.gateway
+        gateway.in_flight -= 1
+        work, self._work = self._work, None
+        if work is not None:
+            work.end()
+        outcome = self.outcome
+        outcome.response_latency_ms = (time.monotonic() - self.started) * 1000
+        stage, api = self._stage, self._api
+        meter = stage.meter if stage is not None else api.meter if api is not None else None
+        if meter is None:
+            meter = gateway.unknown_meter
+        latency, integration = outcome.response_latency_ms, outcome.integration_latency_ms
+        meter.record(outcome.status, latency, integration, outcome.response_length)
+        route = self._route
+        if route is not None and route.meter is not None:
+            route.meter.record(outcome.status, latency, integration, outcome.response_length)
+        if stage is not None and stage.log_line is not None:
+            gateway.lines.write(stage.log_line(self.request, outcome))
+        if gateway.dev_line is not None:
+            gateway.lines.write(gateway.dev_line(self.request, outcome))
+        if outcome.integration_error and outcome.error is not None:
+            _log.info(
+                "request %s: %s: %s",
+                self.request.request_id,
+                outcome.error,
+                outcome.integration_error,
+            )
+

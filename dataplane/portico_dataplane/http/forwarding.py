@@ -1,0 +1,382 @@
+"""Passing one request on: connect, send, stream both ways, retry, tunnel.
+
+Made by an exchange whose route is HTTP_PROXY; it is the user of the upstream connection.
+Callbacks only. Promises: back-pressure in both directions, retries by `core/retries.py` and no
+other rule, the connection is released or closed exactly once, and whatever goes wrong ends in
+`exchange.reject` (before the first byte) or `exchange.cut` (after it).
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from portico_dataplane.core.retries import REPLAY_LIMIT, may_retry
+from portico_dataplane.effects.dialer import DialError, DialKind
+from portico_dataplane.http import answer
+from portico_dataplane.http.body import LAST_CHUNK, chunk
+from portico_dataplane.http.head import CHUNKED
+from portico_dataplane.http.upstream import Pool, Upstream, UpstreamConnection
+from portico_dataplane.integrations.http import HttpForward, Unforwardable
+from portico_ir.errors import ErrorKind
+
+if TYPE_CHECKING:
+    from portico_dataplane.http.deadlines import Slot
+    from portico_dataplane.http.exchange import Exchange
+
+_ONE_WRITE = 65_536
+"""Up to this size head and body are joined and written at once."""
+
+
+class Forwarding:
+    """One request on its way to a backend and back."""
+
+    __slots__ = (
+        "_attempts",
+        "_body",
+        "_body_size",
+        "_chunks_out",
+        "_connection",
+        "_done",
+        "_exchange",
+        "_forward",
+        "_head",
+        "_method",
+        "_pool",
+        "_queued_in",
+        "_request_sent",
+        "_sent_at",
+        "_slot",
+        "_timeout_from",
+        "_tunnel",
+        "_upstream",
+    )
+
+    _upstream: Upstream
+    _pool: Pool
+
+    def __init__(self, exchange: Exchange, forward: HttpForward) -> None:
+        self._exchange = exchange
+        self._forward = forward
+        self._connection: UpstreamConnection | None = None
+        self._queued_in: Pool | None = None
+        self._head = b""
+        self._method = ""
+        self._body: list[bytes] | None = None
+        """Body kept for a connection still being made or a retry; None: none, or too large."""
+        self._body_size = 0
+        self._request_sent = False
+        self._attempts = 0
+        self._sent_at = self._timeout_from = 0.0
+        self._slot: Slot | None = None
+        self._chunks_out = False
+        self._tunnel = False
+        self._done = False
+
+    # --- towards the backend ------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Choose a destination, write the head, get a connection."""
+        exchange, forward = self._exchange, self._forward
+        head, request = exchange.head, exchange.request
+        method = self._method = forward.method or request.method
+        length = head.content_length
+        if length == 0:
+            self._request_sent = True
+            if head.upgrade == b"websocket" and method == "GET" and head.version == "1.1":
+                self._tunnel = True
+                framing = b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
+            else:
+                # RFC 9110 §8.6: methods that expect content say that there is none.
+                bare = method in ("GET", "HEAD", "DELETE", "OPTIONS")
+                framing = b"" if bare else b"Content-Length: 0\r\n"
+        else:
+            self._body = []
+            chunked = length == CHUNKED
+            framing = answer.CHUNKED if chunked else b"Content-Length: %d\r\n" % length
+        try:
+            destination = forward.destination(request)
+            if destination is None:
+                exchange.reject(ErrorKind.NO_ENDPOINT, "every weight is 0")
+                return
+            self._head = forward.head(request, destination, head.connection, framing)
+        except Unforwardable as error:
+            exchange.reject(ErrorKind.API_CONFIGURATION_ERROR, str(error))
+            return
+        upstream = self._upstream = destination.upstream
+        upstream.budget.earn()
+        self._attempt()
+
+    def _attempt(self) -> None:
+        self._attempts += 1
+        upstream = self._upstream
+        pool = upstream.pick(self._exchange.started)
+        if pool is None:
+            cause = f"nothing is ready behind {upstream.key}"
+            self._exchange.reject(ErrorKind.NO_ENDPOINT, cause)
+            return
+        self._pool = pool
+        connection = pool.take()
+        if connection is not None:
+            self.on_connection(connection)
+        else:
+            self._queued_in = pool
+            pool.connect(self)
+
+    def on_connection(self, connection: UpstreamConnection) -> None:
+        """Send the head, and the body as far as it is here."""
+        self._queued_in = None
+        if self._done:
+            connection.release()
+            return
+        self._connection = connection
+        head = self._head
+        if self._body:
+            head += b"".join(self._body)
+            if self._body_size > REPLAY_LIMIT:
+                self._body = None
+        self._sent_at = self._timeout_from = time.monotonic()
+        connection.send(self, head, bodiless=self._method == "HEAD")
+        if self._slot is None:
+            deadlines = self._exchange.gateway.deadlines
+            self._slot = deadlines.schedule(self, self._forward.timeout_s)
+        if not self._request_sent and self._body_size:
+            self._exchange.client.pause_body(False)
+
+    def on_no_connection(self, error: DialError | None) -> None:
+        """The address could not be reached; another one may."""
+        self._queued_in = None
+        if self._done:
+            return
+        if error is None:
+            self._exchange.reject(ErrorKind.OVERLOAD, "too many requests wait for a connection")
+            return
+        if error.kind is DialKind.REFUSED_BY_POLICY:
+            self._exchange.reject(ErrorKind.API_CONFIGURATION_ERROR, str(error))
+            return
+        upstream = self._upstream
+        upstream.balancer.failed(self._pool.endpoint, time.monotonic())
+        again = upstream.sole is None and may_retry(
+            written=False, method=self._method, replayable=True, attempts=self._attempts
+        )
+        if again and upstream.budget.spend():
+            self._attempt()
+        else:
+            self._exchange.reject(ErrorKind.INTEGRATION_FAILURE, str(error))
+
+    def on_request_body(self, piece: bytes, complete: bool) -> None:
+        """The client's body, piece by piece."""
+        if self._done:
+            return
+        exchange = self._exchange
+        size = self._body_size = self._body_size + len(piece)
+        if size > self._forward.max_request_body:
+            exchange.refuse_body(ErrorKind.REQUEST_TOO_LARGE)
+            return
+        if exchange.head.content_length == CHUNKED:
+            piece = chunk(piece) if piece else b""
+            if complete:
+                piece += LAST_CHUNK
+        self._request_sent = complete
+        kept = self._body
+        connection = self._connection
+        if connection is None:
+            # Still connecting: the body waits, bounded.
+            if kept is not None:
+                kept.append(piece)
+            if size >= REPLAY_LIMIT and not complete:
+                exchange.client.pause_body(True)
+            return
+        self._timeout_from = time.monotonic()
+        if kept is not None:
+            if size <= REPLAY_LIMIT:
+                kept.append(piece)
+            else:
+                self._body = None
+        connection.transport.write(piece)
+
+    def on_upstream_paused(self, paused: bool) -> None:
+        """The backend takes no more bytes for now: neither do we."""
+        if self._done:
+            return
+        if self._tunnel:
+            self._exchange.client.pause_tunnel(paused)
+        else:
+            self._exchange.client.pause_body(paused)
+
+    # --- from the backend ---------------------------------------------------------------------
+
+    def on_response(self, connection: UpstreamConnection, body: bytes, complete: bool) -> None:
+        """The backend's head, and what came with it: goes out as one write."""
+        exchange = self._exchange
+        now = self._timeout_from = time.monotonic()
+        outcome = exchange.outcome
+        status = outcome.status = outcome.integration_status = connection.status
+        outcome.integration_latency_ms = (now - self._sent_at) * 1000
+        upstream = self._upstream
+        if upstream.sole is None:
+            upstream.balancer.succeeded(self._pool.endpoint)
+        if not self._request_sent:
+            # Answered before its body was read: the rest of it would be read as a request.
+            exchange.keep_alive = False
+        head = exchange.proxied_head(
+            status, connection.headers, self._framing(connection, status, body, complete)
+        )
+        outcome.response_length = len(body)
+        transport = exchange.client.transport
+        if not body:
+            transport.write(head)
+        elif self._chunks_out:
+            transport.write(head + chunk(body))
+        elif len(body) < _ONE_WRITE:
+            transport.write(head + body)
+        else:
+            transport.writelines((head, body))
+        if complete:
+            self._complete()
+
+    def _framing(
+        self, connection: UpstreamConnection, status: int, body: bytes, complete: bool
+    ) -> bytes:
+        """Length and connection lines towards the client (RFC 9112 §6)."""
+        exchange = self._exchange
+        length = connection.content_length
+        if exchange.head.method == "HEAD" or status == 304:
+            lines = b"Content-Length: %d\r\n" % length if length >= 0 else b""
+        elif status == 204:
+            lines = b""
+        elif complete:
+            lines = b"Content-Length: %d\r\n" % len(body)
+        elif length >= 0:
+            lines = b"Content-Length: %d\r\n" % length
+        elif exchange.head.version == "1.1":
+            self._chunks_out = True
+            lines = answer.CHUNKED
+        else:
+            exchange.keep_alive = False  # HTTP/1.0: the end of the connection ends the body
+            lines = b""
+        return lines + exchange.connection_line()
+
+    def on_response_body(self, body: bytes, complete: bool) -> None:
+        """More of the backend's body."""
+        exchange = self._exchange
+        transport = exchange.client.transport
+        if body:
+            self._timeout_from = time.monotonic()
+            exchange.outcome.response_length += len(body)
+            if self._chunks_out:
+                transport.writelines((b"%x\r\n" % len(body), body, b"\r\n"))
+            else:
+                transport.write(body)
+        if complete:
+            self._complete()
+
+    def _complete(self) -> None:
+        exchange = self._exchange
+        if self._chunks_out:
+            exchange.client.transport.write(LAST_CHUNK)
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            if self._request_sent:
+                connection.release()
+            else:
+                connection.close()
+        exchange.finish()
+
+    def on_client_paused(self, paused: bool) -> None:
+        """The client is behind (or not any more): so is the backend."""
+        connection = self._connection
+        if connection is None or connection.closed:
+            return
+        if paused:
+            connection.transport.pause_reading()
+        else:
+            self._timeout_from = time.monotonic()
+            connection.transport.resume_reading()
+
+    def on_upstream_lost(self, cause: str) -> None:
+        """The backend's connection broke."""
+        connection, self._connection = self._connection, None
+        if self._done or connection is None:
+            return
+        exchange = self._exchange
+        if exchange.answered:
+            if self._tunnel:
+                exchange.end_tunnel()
+            else:
+                exchange.cut(cause)
+            return
+        upstream = self._upstream
+        if connection.received or not connection.reused:
+            upstream.balancer.failed(self._pool.endpoint, time.monotonic())
+        replayable = self._request_sent and (self._body is not None or not self._body_size)
+        again = not connection.received and may_retry(
+            written=True, method=self._method, replayable=replayable, attempts=self._attempts
+        )
+        if again and upstream.budget.spend():
+            self._attempt()
+        else:
+            exchange.reject(ErrorKind.INTEGRATION_FAILURE, cause)
+
+    # --- tunnel -------------------------------------------------------------------------------
+
+    def on_upgraded(self, connection: UpstreamConnection, rest: bytes) -> None:
+        """101: from here on bytes pass both ways, unparsed."""
+        exchange = self._exchange
+        if not self._tunnel:
+            exchange.reject(ErrorKind.INTEGRATION_FAILURE, "an upgrade nobody asked for")
+            return
+        outcome = exchange.outcome
+        outcome.status = outcome.integration_status = 101
+        outcome.integration_latency_ms = (time.monotonic() - self._sent_at) * 1000
+        outcome.response_length = len(rest)
+        exchange.answered = True
+        exchange.keep_alive = False
+        client = exchange.client
+        client.transport.write(answer.upgrade_head(connection.headers) + rest)
+        early = client.become_tunnel()
+        if early:
+            connection.transport.write(early)
+
+    def on_tunnel_data(self, data: bytes) -> None:
+        """Bytes of the backend's side of the tunnel."""
+        exchange = self._exchange
+        exchange.outcome.response_length += len(data)
+        exchange.client.transport.write(data)
+
+    def on_client_tunnel_data(self, data: bytes) -> None:
+        """Bytes of the client's side of the tunnel."""
+        if self._connection is not None:
+            self._connection.transport.write(data)
+
+    # --- time, end ----------------------------------------------------------------------------
+
+    def on_deadline(self) -> None:
+        """The integration's timeout or, while a body streams, its idle timeout (AWS §3.20)."""
+        exchange = self._exchange
+        self._slot = None
+        if self._done or (self._tunnel and exchange.answered):
+            return
+        settings = exchange.gateway.settings
+        limit = settings.upstream_body_timeout_s if exchange.answered else self._forward.timeout_s
+        left = self._timeout_from + limit - time.monotonic()
+        if left > 0:
+            self._slot = exchange.gateway.deadlines.schedule(self, left)
+        elif exchange.answered:
+            exchange.cut("the backend sent nothing for too long")
+        else:
+            self._upstream.balancer.failed(self._pool.endpoint, time.monotonic())
+            exchange.reject(ErrorKind.INTEGRATION_TIMEOUT, "no answer in time")
+
+    def end(self) -> None:
+        """The exchange is over: hold nothing any more."""
+        self._done = True
+        if self._slot is not None:
+            self._slot.discard(self)
+            self._slot = None
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+        if self._queued_in is not None:
+            self._queued_in.forget(self)
+            self._queued_in = None

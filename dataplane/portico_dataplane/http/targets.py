@@ -1,0 +1,141 @@
+"""Targets of the contract, prepared once: which upstream, which Host, which path.
+
+Asked by `build.py` while building and by `http/call.py` for functions. Equal targets share
+one prepared form, and so one pool: a thousand routes to one Service are one upstream.
+"""
+
+from __future__ import annotations
+
+import ssl
+from typing import TYPE_CHECKING, assert_never
+
+from portico_dataplane.core.templates import UrlTemplate
+from portico_dataplane.http.upstream import Upstream, Upstreams
+from portico_dataplane.integrations.http import PreparedTarget
+from portico_ir.model import Endpoint, ServiceTarget, Target, UrlTarget
+
+if TYPE_CHECKING:
+    from portico_ir.model import EndpointSet
+
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+_MOST_DYNAMIC = 1024
+"""Upstreams whose host came from a request: bounded, because clients choose them."""
+
+
+class Targets:
+    """Prepared targets and the endpoints of services."""
+
+    def __init__(self, upstreams: Upstreams) -> None:
+        self._upstreams = upstreams
+        self._prepared: dict[Target, PreparedTarget] = {}
+        self._endpoints: dict[str, tuple[Endpoint, ...]] = {}
+        self._services: dict[str, set[str]] = {}
+        """Upstream id of the contract to keys of upstreams (one per scheme)."""
+        self._sequence = -1
+        self._static: set[str] = set()
+        self._dynamic: dict[str, Upstream] = {}
+        self._tls: ssl.SSLContext | None = None
+
+    def prepared(self, target: Target) -> PreparedTarget:
+        """The prepared form; raises `BadTemplate` for a path or URL that cannot be one."""
+        found = self._prepared.get(target)
+        if found is None:
+            found = self._prepared[target] = self._prepare(target)
+        return found
+
+    def _prepare(self, target: Target) -> PreparedTarget:
+        upstream: Upstream | None
+        match target:
+            case ServiceTarget():
+                upstream = self._service(target)
+                url = UrlTemplate.of_path(target.path) if target.path else None
+                return PreparedTarget(
+                    target.weight,
+                    upstream,
+                    target.host.encode("ascii", "replace"),
+                    url,
+                    target.append_path and url is not None,
+                )
+            case UrlTarget():
+                url = UrlTemplate.of_url(target.url)
+                if url.host_is_static:
+                    static = url.render({}) if url.is_static else url.origin()
+                    upstream = self._address(static.scheme, static.host, static.port)
+                    self._static.add(upstream.key)
+                    host = static.authority.encode("ascii")
+                else:
+                    upstream, host = None, b""
+                return PreparedTarget(target.weight, upstream, host, url, target.append_path)
+            case _:
+                assert_never(target)
+
+    def _service(self, target: ServiceTarget) -> Upstream:
+        key = f"{target.scheme}:service:{target.upstream}"
+        upstream = self._upstreams.get(
+            key,
+            tls=self._context() if target.scheme == "https" else None,
+            server_name=target.host.rpartition(":")[0] or target.host,
+            trusted=True,
+        )
+        known = self._services.setdefault(target.upstream, set())
+        if key not in known:
+            known.add(key)
+            upstream.update(self._endpoints.get(target.upstream, ()))
+        return upstream
+
+    def by_address(self, scheme: str, host: str, port: int) -> Upstream:
+        """The upstream of a URL whose host a request chose; only so many are remembered."""
+        upstream = self._address(scheme, host, port)
+        self._dynamic.pop(upstream.key, None)
+        self._dynamic[upstream.key] = upstream
+        if len(self._dynamic) > _MOST_DYNAMIC:
+            oldest = next(iter(self._dynamic))
+            del self._dynamic[oldest]
+            if oldest not in self._static:
+                self._upstreams.drop(oldest)
+        return upstream
+
+    def _address(self, scheme: str, host: str, port: int) -> Upstream:
+        # The dialer checks the resolved address when it connects.
+        port = port or _DEFAULT_PORTS[scheme]
+        upstream = self._upstreams.get(
+            f"{scheme}:url:{host}:{port}",
+            tls=self._context() if scheme == "https" else None,
+            server_name=host,
+            trusted=False,
+        )
+        if upstream.sole is None:
+            upstream.update((Endpoint(host=host, port=port),))
+        return upstream
+
+    def _context(self) -> ssl.SSLContext:
+        if self._tls is None:
+            # AWS §3.22: certificates are verified against the system's authorities.
+            self._tls = ssl.create_default_context()
+            self._tls.set_alpn_protocols(["http/1.1"])
+        return self._tls
+
+    def set_endpoints(self, endpoints: EndpointSet) -> bool:
+        """Take a newer set; False when it is older than what is known."""
+        if endpoints.sequence < self._sequence:
+            return False
+        self._sequence = endpoints.sequence
+        for upstream_id, keys in self._services.items():
+            new = endpoints.upstreams.get(upstream_id, ())
+            if new != self._endpoints.get(upstream_id, ()):
+                for key in keys:
+                    self._upstreams.get(key, trusted=True).update(new)
+        self._endpoints = dict(endpoints.upstreams)
+        return True
+
+    def retain(self, used: set[Target]) -> None:
+        """Forget targets, and upstreams, that nothing names any more."""
+        self._prepared = {t: p for t, p in self._prepared.items() if t in used}
+        keys = {p.upstream.key for p in self._prepared.values() if p.upstream is not None}
+        self._services = {
+            upstream_id: kept
+            for upstream_id, known in self._services.items()
+            if (kept := known & keys)
+        }
+        self._static &= keys
+        self._upstreams.retain(keys | set(self._dynamic))

@@ -1,0 +1,101 @@
+"""Runtime: everything prepared, immutable, swapped as a whole.
+
+Made by `build.py`, held by `holder.py`; a request takes one and keeps it to its end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from portico_dataplane.core.messages import Outcome, Request
+from portico_dataplane.core.router import Router
+from portico_dataplane.core.verdicts import BufferedIntegration
+from portico_dataplane.integrations.http import HttpForward
+from portico_dataplane.policies.cors import CorsPolicy
+from portico_dataplane.telemetry.ports import Meter
+from portico_ir.model import ApiUnit, GatewayUnit, Route, Stage
+
+LogLine = Callable[[Request, Outcome], str]
+
+
+class RouteRuntime:
+    """One route, ready to run."""
+
+    __slots__ = ("broken", "buffered", "forward", "meter", "route")
+
+    def __init__(
+        self,
+        route: Route,
+        forward: HttpForward | None,
+        buffered: BufferedIntegration | None,
+        broken: str,
+        meter: Meter | None,
+    ) -> None:
+        self.route = route
+        self.forward = forward
+        """Streams to an HTTP upstream."""
+        self.buffered = buffered
+        """Wants the whole body: function, mock."""
+        self.broken = broken
+        """Not empty: answers 500 and calls nothing."""
+        self.meter = meter
+        """Only where detailed metrics are on."""
+
+
+class StageRuntime:
+    """A stage with its router and its place in metrics and logs."""
+
+    __slots__ = ("log_line", "meter", "router", "stage")
+
+    def __init__(
+        self, stage: Stage, router: Router[RouteRuntime], meter: Meter, log_line: LogLine | None
+    ) -> None:
+        self.stage = stage
+        self.router = router
+        self.meter = meter
+        self.log_line = log_line
+
+
+class ApiRuntime:
+    """An API as requests meet it."""
+
+    __slots__ = ("cors", "default_stage", "meter", "stages", "unit")
+
+    def __init__(
+        self,
+        unit: ApiUnit,
+        stages: dict[str, StageRuntime],
+        cors: CorsPolicy | None,
+        meter: Meter,
+    ) -> None:
+        self.unit = unit
+        self.stages = stages
+        """By name, without `$default`."""
+        self.default_stage = stages.get("$default")
+        self.cors = cors
+        self.meter = meter
+        """For requests that reach no stage."""
+
+
+class Runtime:
+    """One configuration."""
+
+    __slots__ = ("apis", "digest", "gateway", "hosts", "sole")
+
+    def __init__(
+        self,
+        digest: str,
+        gateway: GatewayUnit,
+        hosts: dict[str, ApiRuntime],
+        apis: dict[str, ApiRuntime],
+        sole: ApiRuntime | None,
+    ) -> None:
+        self.digest = digest
+        """Of the manifest as sent."""
+        self.gateway = gateway
+        self.hosts = hosts
+        """Lower-case host to API."""
+        self.apis = apis
+        """apiId to API."""
+        self.sole = sole
+        """Takes unknown hosts in development with one API."""

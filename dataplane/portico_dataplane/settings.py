@@ -1,0 +1,207 @@
+"""Settings of a data-plane process: where it listens, how it ends, what it tolerates.
+
+Made once, by `parse` from a command line or by `portico dev` directly; read by the supervisor,
+the workers (it crosses the channel as plain data) and the HTTP path. Promises: frozen; every
+default is what design.md §6 and §13 state; wrong usage exits 2 with one line, as argparse does.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Literal, cast, get_args
+
+AccessLog = Literal["off", "stage", "dev"]
+LogLevel = Literal["debug", "info", "warning", "error"]
+
+_MAX_WORKERS = 512
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Everything a process is told before it sees configuration. Durations are seconds."""
+
+    # Where.
+    host: str = ""
+    """Address or name to listen on; empty: every address, IPv4 and IPv6."""
+    port: int = 8080
+    """Traffic port; 0 asks the system for a free one."""
+    admin_host: str = "127.0.0.1"
+    """Address of the admin port. Elsewhere than on loopback it serves probes and metrics only."""
+    admin_port: int = 9901
+    """Admin port; 0 asks the system for a free one."""
+    admin_socket: str = ""
+    """Path of a Unix socket (0600) that serves all of the admin port; empty: none."""
+    workers: int = 1
+    """Worker processes."""
+    snapshot: str = ""
+    """File to serve; read again on SIGHUP."""
+
+    # How it ends.
+    drain_delay_s: float = 5.0
+    """After SIGTERM: not ready, but still accepting, until endpoint lists have caught up."""
+    drain_seconds: float = 30.0
+    """After that: how long requests in flight may take before they are cut."""
+
+    # What it says.
+    access_log: AccessLog = "stage"
+    """`stage`: where accessLogSettings ask for it; `dev`: also one short line per request."""
+    log_level: LogLevel = "info"
+    """Least severe level of the operators' log (PORTICO_LOG)."""
+    max_label_sets: int = 10_000
+    """Label sets kept per family of metrics; whatever comes later counts as `other`."""
+
+    # What a client may do (design.md §13).
+    head_timeout_s: float = 10.0
+    """From the first byte of a head to its last."""
+    line_limit: int = 8_192
+    """Bytes of the request line."""
+    head_limit: int = 10_240
+    """Bytes of the header block; of trailers too."""
+    max_headers: int = 100
+    """Header fields."""
+    idle_timeout_s: float = 60.0
+    """A keep-alive connection without a request."""
+    body_timeout_s: float = 30.0
+    """A request body in which not one byte arrives."""
+    min_body_rate: int = 240
+    """Bytes per second a request body must average once `body_timeout_s` has passed."""
+    write_timeout_s: float = 60.0
+    """A client that takes not one byte of its answer."""
+    pipeline_limit: int = 65_536
+    """Bytes kept unparsed while a request is in progress; then reading pauses."""
+    max_connections: int = 20_000
+    """Open client connections per worker; beyond, new ones wait in the kernel's queue."""
+    max_connection_age_s: float = 3_600.0
+    """A connection is closed politely after about this long (± 10 %), so that load evens out."""
+    max_connection_requests: int = 100_000
+    """And after about this many requests."""
+    backlog: int = 2_048
+    """Connections the kernel queues per worker."""
+
+    # What is done towards upstreams.
+    connect_timeout_s: float = 5.0
+    """To open one upstream connection, name lookup and TLS included."""
+    upstream_max_connections: int = 512
+    """Open connections per endpoint and worker; further requests wait for one."""
+    upstream_max_waiting: int = 1_024
+    """Requests that may wait so per endpoint and worker; further ones answer 503."""
+    upstream_max_idle: int = 128
+    """Idle connections kept per endpoint and worker."""
+    upstream_idle_timeout_s: float = 55.0
+    """An idle one is closed after this; sooner when the upstream's Keep-Alive says so."""
+    upstream_body_timeout_s: float = 300.0
+    """Between two chunks of an upstream's body (AWS §3.20: 5 min)."""
+    upstream_head_limit: int = 65_536
+    """Bytes of an upstream's response head."""
+    upstream_max_headers: int = 200
+    """Header fields of an upstream's response."""
+
+
+def cpu_limit(cgroup: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
+    """Whole processors this process may use: affinity, and the container's quota rounded up."""
+    try:
+        count = len(os.sched_getaffinity(0))
+    except AttributeError:  # not Linux
+        count = os.cpu_count() or 1
+    try:
+        quota, period = cgroup.read_text().split()
+        if quota != "max":
+            count = min(count, math.ceil(int(quota) / int(period)))
+    except (OSError, ValueError):
+        pass  # no cgroup v2: affinity is all there is to know
+    return max(1, count)
+
+
+def parse(argv: Sequence[str], environ: Mapping[str, str]) -> Settings:
+    """Settings of `python -m portico_dataplane`; exits 2 on wrong usage."""
+    parser = _parser()
+    given = parser.parse_args(argv)
+    level = environ.get("PORTICO_LOG", "info").lower()
+    if level not in get_args(LogLevel):
+        parser.error(f"PORTICO_LOG must be one of {', '.join(get_args(LogLevel))}, not {level!r}")
+    if given.port == given.admin_port != 0:
+        parser.error("--admin-port must differ from --port: it is never served with traffic")
+    known = {field.name for field in fields(Settings)}
+    values = {name: value for name, value in vars(given).items() if name in known}
+    return Settings(log_level=cast("LogLevel", level), **values)
+
+
+def _parser() -> argparse.ArgumentParser:
+    default = Settings()
+    parser = argparse.ArgumentParser(
+        prog="python -m portico_dataplane",
+        description="Serve a compiled snapshot (portico compile -o snapshot.json).",
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("--snapshot", required=True, metavar="FILE", help="snapshot to serve; SIGHUP reloads it")
+    add("--host", default=default.host, help="address to listen on (default: all)")
+    add("--port", type=_port, default=default.port, help="traffic port (default: 8080)")
+    add(
+        "--workers",
+        type=_workers,
+        default=cpu_limit(),
+        metavar="N",
+        help="worker processes (default: the CPU limit)",
+    )
+    add("--admin-host", default=default.admin_host, help="default: 127.0.0.1")
+    add("--admin-port", type=_port, default=default.admin_port, help="default: 9901")
+    add("--admin-socket", default="", metavar="PATH", help="serve all of the admin port here too")
+    add(
+        "--drain-delay",
+        dest="drain_delay_s",
+        type=_seconds,
+        default=default.drain_delay_s,
+        metavar="SECONDS",
+        help="keep accepting this long after SIGTERM (default: 5)",
+    )
+    add(
+        "--drain-seconds",
+        type=_seconds,
+        default=default.drain_seconds,
+        metavar="SECONDS",
+        help="then let requests in flight take this long (default: 30)",
+    )
+    add("--access-log", choices=get_args(AccessLog), default=default.access_log)
+    add(
+        "--max-label-sets",
+        type=_positive,
+        default=default.max_label_sets,
+        metavar="N",
+        help="bound of metric cardinality (default: 10000)",
+    )
+    return parser
+
+
+def _port(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) > 65_535:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port (0 to 65535)")
+    return int(text)
+
+
+def _workers(text: str) -> int:
+    count = _positive(text)
+    if count > _MAX_WORKERS:
+        raise argparse.ArgumentTypeError(f"at most {_MAX_WORKERS}")
+    return count
+
+
+def _positive(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a positive whole number")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < 86_400:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds (0 to 86400)")
+    return value

@@ -1,0 +1,172 @@
+"""Where access log lines go: one bounded writer, so that a slow reader costs lines, not requests.
+
+Requests write into `BatchedLines`; it hands batches on, in a worker over the channel to the
+supervisor, in a single process straight to `LineWriter`, the thread that alone touches the
+file. Promises: `write` never blocks and never grows without bound; what is dropped is
+counted; `flush` and `close` bring out what was taken.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import select
+import threading
+from collections.abc import Callable
+
+from portico_dataplane.core.messages import Outcome, Request
+
+Deliver = Callable[[list[str]], int]
+"""Takes a batch and returns how many of its lines it had to drop."""
+
+
+class BatchedLines:
+    """Implements `ports.LineSink` on the event loop: one delivery per interval, not per line."""
+
+    def __init__(
+        self, deliver: Deliver, *, max_chars: int = 4 * 1024 * 1024, interval_s: float = 0.02
+    ) -> None:
+        self._deliver = deliver
+        self._max_chars = max_chars
+        self._interval = interval_s
+        self._lines: list[str] = []
+        self._chars = 0
+        self._timer: asyncio.TimerHandle | None = None
+        self.written = 0
+        """Lines handed on."""
+        self.dropped = 0
+        """Lines lost, here or further on."""
+
+    def write(self, line: str) -> None:
+        """Take one line without its newline; dropped and counted when too much waits."""
+        self._chars += len(line) + 1
+        if self._chars > self._max_chars:
+            self._chars -= len(line) + 1
+            self.dropped += 1
+            return
+        self._lines.append(line)
+        if self._timer is None:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(self._interval, self.flush)
+
+    def flush(self) -> None:
+        """Hand on what waits, now."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if not self._lines:
+            return
+        lines, self._lines, self._chars = self._lines, [], 0
+        dropped = self._deliver(lines)
+        self.dropped += dropped
+        self.written += len(lines) - dropped
+
+
+class LineWriter:
+    """A thread that writes lines to a file descriptor; what it cannot place in time is dropped."""
+
+    def __init__(self, fd: int, *, max_chars: int = 16 * 1024 * 1024) -> None:
+        self._fd = fd
+        self._max_chars = max_chars
+        self._waiting: list[list[str]] = []
+        self._chars = 0
+        self._changed = threading.Condition()
+        self._closing = False
+        self._broken = False
+        self.dropped = 0
+        """Lines lost after they had been taken: the reader went away, or `close` gave up."""
+        # A daemon: a reader that never reads must not keep the process from ending.
+        self._thread = threading.Thread(target=self._run, name="access-log", daemon=True)
+        self._thread.start()
+
+    def put(self, lines: list[str]) -> int:
+        """Take a batch; returns how many lines were dropped instead (all or none)."""
+        chars = sum(map(len, lines)) + len(lines)
+        with self._changed:
+            if self._closing or self._broken or self._chars + chars > self._max_chars:
+                return len(lines)
+            self._waiting.append(lines)
+            self._chars += chars
+            self._changed.notify()
+        return 0
+
+    def close(self, timeout_s: float) -> None:
+        """Write what was taken, for at most so long; blocks, so call it last or in a thread."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify()
+        self._thread.join(timeout_s)
+        with self._changed:
+            self.dropped += sum(map(len, self._waiting))
+            self._waiting.clear()
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                while not self._waiting:
+                    if self._closing:
+                        return
+                    self._changed.wait()
+                batches, self._waiting = self._waiting, []
+            lines = [line for batch in batches for line in batch]
+            written = self._write_all(as_text(lines))
+            with self._changed:
+                self._chars -= sum(map(len, lines)) + len(lines)
+                if not written:
+                    self._broken = True
+                    self.dropped += len(lines) + sum(map(len, self._waiting))
+                    self._waiting.clear()
+                    return
+
+    def _write_all(self, data: bytes) -> bool:
+        rest = memoryview(data)
+        while rest:
+            try:
+                rest = rest[os.write(self._fd, rest) :]
+            except BlockingIOError:
+                # Somebody else made the shared terminal or pipe non-blocking.
+                select.select((), (self._fd,), ())
+            except OSError:
+                return False
+        return True
+
+
+def as_text(lines: list[str]) -> bytes:
+    """Lines as bytes, each ended; a break inside one cannot forge another (AWS: single line)."""
+    text = "\n".join(lines) + "\n"
+    if text.count("\n") != len(lines) or "\r" in text:
+        text = "\n".join(" ".join(line.splitlines()) for line in lines) + "\n"
+    return text.encode("utf-8", "backslashreplace")
+
+
+def dev_line(request: Request, outcome: Outcome) -> str:
+    """The short line of `portico dev`: what came, what it got, where it went, why it failed."""
+    query = f"?{request.query}" if request.query else ""
+    parts = [str(outcome.status or "---"), f"{request.method} {request.raw_path}{query}"]
+    # A request that was refused before routing has no API, stage or route.
+    api = getattr(request, "api", None)
+    stage = getattr(request, "stage", None)
+    route = getattr(request, "route", None)
+    if api is not None:
+        parts.append(f"{api.name}/{stage.name}" if stage is not None else api.name)
+    if route is not None:
+        parts.append(f"[{route.key}]")
+    parts.append(f"{_size(outcome.response_length)} {outcome.response_latency_ms:.1f}ms")
+    if outcome.integration_latency_ms >= 0:
+        parts.append(f"(backend {outcome.integration_status or '---'}")
+        parts[-1] += f" {outcome.integration_latency_ms:.1f}ms)"
+    if outcome.error is not None:
+        parts.append(outcome.error.value)
+    if outcome.integration_error:
+        parts.append(outcome.integration_error)
+    if not outcome.status:
+        parts.append("client left")
+    return " ".join(parts)
+
+
+def _size(count: int) -> str:
+    if count < 10_000:
+        return f"{count}B"
+    if count < 10_000_000:
+        return f"{count / 1000:.0f}kB"
+    return f"{count / 1_000_000:.0f}MB"

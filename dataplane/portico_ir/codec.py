@@ -1,0 +1,77 @@
+"""Bytes of the contract: encode, decode, digest.
+
+Called by the compiler (encode), the data plane (decode) and the command line (whole
+snapshots). Promises: the same value encodes to the same bytes; a digest is of bytes as
+sent, never of a re-encoding; decoding raises `Undecodable` and nothing else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any, cast
+
+import msgspec
+
+from portico_ir.model import EndpointSet, Manifest, Snapshot, Unit
+from portico_ir.secrets import Redacted
+
+
+class Undecodable(ValueError):
+    """Bytes that are not what they should be; the message says where and why."""
+
+
+def _encode_foreign(value: Any) -> Any:
+    if isinstance(value, Redacted):
+        return value.reveal()
+    raise NotImplementedError(f"not part of the contract: {type(value).__name__}")
+
+
+def _decode_foreign(wanted: type, value: Any) -> Any:
+    if wanted is Redacted and isinstance(value, str):
+        return Redacted(value)
+    raise NotImplementedError(f"not part of the contract: {wanted!r}")
+
+
+# Sets and dicts are sorted: the same World must give the same bytes in any order.
+_encoder = msgspec.json.Encoder(order="deterministic", enc_hook=_encode_foreign)
+_units: msgspec.json.Decoder[Unit] = msgspec.json.Decoder(Unit, dec_hook=_decode_foreign)
+_manifests = msgspec.json.Decoder(Manifest)
+_snapshots = msgspec.json.Decoder(Snapshot)
+_endpoints = msgspec.json.Decoder(EndpointSet)
+
+
+def encode(value: Unit | Manifest | Snapshot | EndpointSet) -> bytes:
+    """The canonical bytes of a value of the contract."""
+    return _encoder.encode(value)
+
+
+def digest(encoded: bytes | msgspec.Raw) -> str:
+    """SHA-256 (hex) of the bytes as sent."""
+    return hashlib.sha256(encoded).hexdigest()
+
+
+def decode_unit(encoded: bytes | msgspec.Raw) -> Unit:
+    """A unit from its bytes; `Undecodable` for anything else."""
+    return cast("Unit", _decoded(_units, encoded))
+
+
+def decode_manifest(encoded: bytes) -> Manifest:
+    """A manifest from its bytes; `Undecodable` for anything else."""
+    return cast("Manifest", _decoded(_manifests, encoded))
+
+
+def decode_snapshot(encoded: bytes) -> Snapshot:
+    """A snapshot document from its bytes; units stay encoded."""
+    return cast("Snapshot", _decoded(_snapshots, encoded))
+
+
+def decode_endpoints(encoded: bytes) -> EndpointSet:
+    """Endpoints from their bytes."""
+    return cast("EndpointSet", _decoded(_endpoints, encoded))
+
+
+def _decoded(decoder: msgspec.json.Decoder[Any], encoded: bytes | msgspec.Raw) -> object:
+    try:
+        return decoder.decode(encoded)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise Undecodable(str(error)) from error

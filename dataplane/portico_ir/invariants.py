@@ -1,0 +1,126 @@
+"""What must hold between units, beyond what types can say.
+
+Called by the compiler's tests on every snapshot they make, and by the data plane before it
+builds one. Violations are values: a data plane refuses the units they name and keeps the
+previous version of those.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from portico_ir.model import (
+    MAX_ROUTES_PER_UNIT,
+    ApiKind,
+    ApiUnit,
+    Broken,
+    DefaultMatch,
+    HttpProxy,
+    HttpSegments,
+    LambdaProxy,
+    Mock,
+    RestSegments,
+    Route,
+    RoutesUnit,
+    Unit,
+)
+
+
+class Violation(NamedTuple):
+    """One broken rule."""
+
+    unit: str
+    """Id of the unit that must be refused."""
+    message: str
+    """What is wrong, for the operator's status and logs."""
+
+
+def check(units: Mapping[str, Unit]) -> list[Violation]:
+    """Every violation, in the order of unit ids; empty means the set may be built."""
+    found: list[Violation] = []
+    hosts: dict[str, str] = {}
+    for unit_id in sorted(units):
+        unit = units[unit_id]
+        if isinstance(unit, ApiUnit):
+            found += _check_hosts(unit_id, unit, hosts)
+            found += check_api(unit_id, unit, units)
+        elif isinstance(unit, RoutesUnit):
+            api = units.get(unit.api)
+            if isinstance(api, ApiUnit):
+                found += check_routes(unit_id, unit, api)
+            else:
+                found.append(Violation(unit_id, f"unit {unit.api} is missing"))
+        elif unit_id != "gateway":
+            found.append(Violation(unit_id, "the gateway unit must have the id 'gateway'"))
+    return found
+
+
+def _check_hosts(unit_id: str, api: ApiUnit, hosts: dict[str, str]) -> list[Violation]:
+    found: list[Violation] = []
+    for host in api.hosts:
+        owner = hosts.setdefault(host, unit_id)
+        if owner != unit_id:
+            found.append(Violation(unit_id, f"host {host!r} belongs to {owner}"))
+        if host != host.lower():
+            found.append(Violation(unit_id, f"host {host!r} is not lower case"))
+    return found
+
+
+def check_api(unit_id: str, api: ApiUnit, units: Mapping[str, Unit]) -> list[Violation]:
+    """An API and the shards its stages name; `units` holds at least those."""
+    found: list[Violation] = []
+    names = [stage.name for stage in api.stages]
+    if len(set(names)) != len(names):
+        found.append(Violation(unit_id, "two stages have one name"))
+    for stage in api.stages:
+        for shard in stage.shards:
+            routes = units.get(shard)
+            if not isinstance(routes, RoutesUnit):
+                found.append(Violation(unit_id, f"stage {stage.name!r} misses unit {shard}"))
+            elif routes.api != unit_id:
+                found.append(Violation(unit_id, f"{shard} belongs to {routes.api}"))
+    return found
+
+
+def check_routes(unit_id: str, unit: RoutesUnit, api: ApiUnit) -> list[Violation]:
+    """One shard of `api`, by itself."""
+    found: list[Violation] = []
+    if len(unit.routes) > MAX_ROUTES_PER_UNIT:
+        found.append(Violation(unit_id, f"{len(unit.routes)} routes in one unit"))
+    seen: set[str] = set()
+    for route in unit.routes:
+        if route.key in seen:
+            found.append(Violation(unit_id, f"two routes have the key {route.key!r}"))
+        seen.add(route.key)
+        message = _route_fault(route, api.kind)
+        if message:
+            found.append(Violation(unit_id, f"route {route.key!r}: {message}"))
+    return found
+
+
+def _route_fault(route: Route, kind: ApiKind) -> str:
+    match = route.match
+    if isinstance(match, RestSegments) and kind is not ApiKind.REST:
+        return "a REST match in an API of another kind"
+    if isinstance(match, HttpSegments) and kind is not ApiKind.HTTP:
+        return "an HTTP match in an API of another kind"
+    if isinstance(match, DefaultMatch) and kind is ApiKind.REST:
+        return "REST APIs have no $default route"
+    if not isinstance(match, DefaultMatch) and not match.path.startswith("/"):
+        return f"path {match.path!r} does not start with '/'"
+    integration = route.integration
+    if isinstance(integration, HttpProxy):
+        if not integration.targets:
+            return "no target"
+        if any(target.weight < 0 for target in integration.targets):
+            return "a weight is negative"
+    if isinstance(integration, Broken):
+        return ""
+    if isinstance(integration, HttpProxy | LambdaProxy) and integration.timeout_ms <= 0:
+        return "the timeout is not positive"
+    if isinstance(integration, Mock) and any(
+        not 100 <= response.status <= 599 for response in integration.responses
+    ):
+        return "a status is out of range"
+    return ""

@@ -1,0 +1,1 @@
+"""The three services behind the petstore example, started by `portico dev` (portico.dev.yaml)."""

@@ -1,0 +1,1 @@
+"""The command line: manifests in, problems, snapshots or a running gateway out."""

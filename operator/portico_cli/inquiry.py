@@ -1,0 +1,246 @@
+"""Where one request would go, found with the engine's own parts: head parser, Runtime, router.
+
+Called by `explain`. The snapshot is built as in a data plane, the head is parsed as from a
+client, the route's own integration says what it would send; nothing is sent. Only the choice
+of API and stage is repeated from `http/exchange.py`, and a test holds the two together.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import Any, NamedTuple
+from urllib.parse import quote
+
+from portico_cli.release import version
+from portico_dataplane.app import Gateway
+from portico_dataplane.core.identifiers import trace_id
+from portico_dataplane.core.messages import Request
+from portico_dataplane.core.router import Miss
+from portico_dataplane.http.head import HeadParser, RequestHead
+from portico_dataplane.runtime import ApiRuntime, RouteRuntime, StageRuntime
+from portico_dataplane.settings import Settings
+from portico_dataplane.telemetry.meters import StageMeters
+from portico_ir.errors import ErrorKind
+from portico_ir.model import ApiKind, Snapshot
+
+_METHODS = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
+_LOCAL = "/_aws/execute-api/"
+_SCHEME = re.compile(r"https?://", re.IGNORECASE)
+
+
+class Asked(NamedTuple):
+    """The request in question."""
+
+    method: str
+    url: str
+    """A path, or a URL with or without scheme."""
+    headers: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def host(self) -> str:
+        """The Host that the request would carry."""
+        given = [value for name, value in self.headers if name.lower() == "host"]
+        return given[-1] if given else self._parts()[0] or "localhost"
+
+    @property
+    def target(self) -> str:
+        """The path and query that the request line would carry."""
+        target = self._parts()[1].partition("#")[0]
+        if not target.startswith("/"):
+            target = f"/{target}"
+        # As curl: what is not ASCII travels as UTF-8, percent-encoded.
+        return quote(target, safe="".join(chr(code) for code in range(0x21, 0x7F)))
+
+    def _parts(self) -> tuple[str, str]:
+        if self.url.startswith("/"):
+            return "", self.url
+        rest = _SCHEME.sub("", self.url, count=1)
+        cut = min((at for at in (rest.find("/"), rest.find("?")) if at >= 0), default=len(rest))
+        return rest[:cut], rest[cut:]
+
+    def head(self) -> bytes:
+        """The bytes of the head."""
+        others = [(n, v) for n, v in self.headers if n.lower() != "host"]
+        if "user-agent" not in {name.lower() for name, _ in others}:
+            others.insert(0, ("User-Agent", f"portico/{version()}"))
+        lines = [f"{self.method} {self.target} HTTP/1.1", f"Host: {self.host}"]
+        lines += [f"{name}: {value}" for name, value in others]
+        return ("\r\n".join(lines) + "\r\n\r\n").encode("utf-8", "surrogateescape")
+
+
+class Other(NamedTuple):
+    """A route that does not take the request."""
+
+    route: str
+    key: str
+    why: str
+
+
+class Explained:
+    """What was found out, as far as the request gets."""
+
+    def __init__(self, asked: Asked) -> None:
+        self.asked = asked
+        self.error: ErrorKind | None = None
+        self.why = ""
+        """Why it gets no further; empty when a backend would be called."""
+        self.hosts: list[str] = []
+        """Where APIs answer; told when the host is unknown."""
+        self.api: ApiRuntime | None = None
+        self.found_by = ""
+        self.stage: StageRuntime | None = None
+        self.request: Request | None = None
+        self.route: RouteRuntime | None = None
+        self.others: list[Other] = []
+
+    def refuse(self, error: ErrorKind | None, why: str) -> Explained:
+        """The request ends here."""
+        self.error, self.why = error, why
+        return self
+
+
+class _NoLines:
+    """A LineSink that keeps nothing."""
+
+    def write(self, line: str) -> None:
+        """Nothing is logged about a request that is not made."""
+
+
+async def inquire(snapshot: Snapshot, asked: Asked) -> Explained:
+    """Follow the request through a gateway that serves the snapshot and listens nowhere."""
+    gateway = Gateway(Settings(), meters=StageMeters(), lines=_NoLines())
+    await gateway.start(())
+    try:
+        applied = await gateway.apply(snapshot)
+        explained = Explained(asked)
+        if applied.refused:
+            explained.why = "; ".join(
+                f"{u} is refused: {why}" for u, why in applied.refused.items()
+            )
+        return _follow(gateway, explained)
+    finally:
+        await gateway.stop()
+
+
+def _follow(gateway: Gateway, explained: Explained) -> Explained:
+    head = HeadParser(gateway.settings.max_headers).parse(explained.asked.head())
+    if isinstance(head, ErrorKind):
+        return explained.refuse(head, "the request's head is refused before it is routed")
+    request = explained.request = _request(gateway, head)
+    runtime = gateway.holder.current
+    path, named = head.path, ""
+    if runtime.gateway.local_paths and path.startswith(_LOCAL):
+        api_id, _, rest = path[len(_LOCAL) :].partition("/")
+        named, _, rest = rest.partition("/")
+        api, path = runtime.apis.get(api_id), f"/{rest}"
+        explained.found_by = f"its apiId in {_LOCAL}"
+    else:
+        api = runtime.hosts.get(head.domain)
+        explained.found_by = f"its host {head.domain}"
+        if api is None and runtime.sole is not None:
+            api = runtime.sole
+            explained.found_by = f"being the only one ({head.domain} is no API's host)"
+    if api is None:
+        explained.hosts = sorted(runtime.hosts)
+        return explained.refuse(ErrorKind.UNKNOWN_HOST, f"no API answers at {head.domain!r}")
+    explained.api = api
+    request.api = api.unit
+    if head.method_override is not None and api.unit.kind is ApiKind.REST:
+        override = head.method_override.decode("latin-1").upper()
+        request.method = override if override in _METHODS else request.method
+    return _through_api(explained, api, request, path, named)
+
+
+def _request(gateway: Gateway, head: RequestHead) -> Request:
+    request = Request()
+    request.gateway = gateway.holder.current.gateway
+    request.received_ms = int(time.time() * 1000)
+    request.headers = head.headers
+    request.method = head.method
+    request.version = head.version
+    request.query = head.query
+    request.raw_path = request.path = head.path
+    request.domain_name = head.domain
+    request.scheme = "http"
+    request.local_port = gateway.settings.port
+    request.source_ip = "127.0.0.1"
+    request.path_parameters = {}
+    request.request_id = request.extended_id = gateway.random.request_id()
+    seconds = request.received_ms // 1000
+    request.trace_id = trace_id(head.trace_id, seconds, gateway.random.take(12))
+    return request
+
+
+def _through_api(
+    explained: Explained, api: ApiRuntime, request: Request, path: str, named: str
+) -> Explained:
+    if api.unit.disable_default_endpoint:
+        why = "disableExecuteApiEndpoint: the default endpoint refuses"
+        return explained.refuse(ErrorKind.DEFAULT_ENDPOINT_DISABLED, why)
+    cors = api.cors if request.method == "OPTIONS" else None
+    if cors is not None and cors.preflight(request.method, request.headers) is not None:
+        return explained.refuse(None, "it is a CORS preflight, answered before any route")
+    stage, request.path = stage_of(api, path, named)
+    if stage is None:
+        stages = ", ".join(sorted(api.stages)) or "none"
+        why = f"no stage takes the path; stages are {stages}"
+        return explained.refuse(ErrorKind.UNKNOWN_STAGE, why)
+    explained.stage = stage
+    request.stage = stage.stage
+    if api.unit.broken:
+        return explained.refuse(ErrorKind.BROKEN_ROUTE, api.unit.broken)
+    found = stage.router.find(request.method, request.path)
+    winner = None if isinstance(found, Miss) else found.value
+    explained.others = [
+        Other(one.value.route.object, one.value.route.key, one.why)
+        for one in stage.router.explain(request.method, request.path)
+        if one.value is not winner
+    ]
+    if isinstance(found, Miss):
+        if found is Miss.BAD_PATH:
+            return explained.refuse(ErrorKind.BAD_REQUEST, "the path is refused")
+        if cors is not None:
+            return explained.refuse(None, "no route takes it; CORS answers every OPTIONS request")
+        rest = api.unit.kind is ApiKind.REST
+        kind = ErrorKind.MISSING_AUTHENTICATION_TOKEN if rest else ErrorKind.NOT_FOUND
+        return explained.refuse(kind, "no route takes it")
+    explained.route = found.value
+    request.route = found.value.route
+    request.path_parameters = found.parameters
+    if found.value.broken:
+        return explained.refuse(ErrorKind.BROKEN_ROUTE, found.value.broken)
+    return explained
+
+
+def stage_of(api: ApiRuntime, path: str, named: str) -> tuple[StageRuntime | None, str]:
+    """The stage, and the path without its prefix (AWS §3.2.5, §4.2)."""
+    rest = api.unit.kind is ApiKind.REST
+
+    def collapsed(text: str) -> str:
+        return f"/{text.lstrip('/')}" if rest and text[:2] == "//" else text
+
+    path = collapsed(path)
+    if named:
+        return api.stages.get(named), path
+    if api.default_stage is None or len(api.stages) > 1:
+        first, slash, tail = path[1:].partition("/")
+        stage = api.stages.get(first)
+        if stage is not None and first != "$default":
+            return stage, collapsed(slash + tail) or "/"
+    return api.default_stage, path
+
+
+def answer_of(explained: Explained) -> dict[str, Any]:
+    """Status and body that the client would get from the gateway itself."""
+    from portico_dataplane.core import errors
+
+    if explained.error is None:
+        return {}
+    kind = explained.api.unit.kind if explained.api is not None else None
+    response = errors.error_response(explained.error, kind, request_id="-", extended_id="-")
+    return {
+        "error": str(explained.error),
+        "status": response.status,
+        "body": response.body.decode("utf-8", "replace"),
+    }

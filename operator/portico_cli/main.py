@@ -1,0 +1,286 @@
+"""`portico`: reads the command line, runs one command, ends with its exit code.
+
+Called by the console script and by `python -m portico_cli`. Promises: exit code 0, 1 when
+manifests have problems (or a port is taken), 2 for wrong usage; Ctrl-C ends quietly; no
+traceback is ever shown, unless PORTICO_DEBUG asks for it. Commands are imported when they
+run, so that `portico version` does not wait for a data plane.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import logging
+import os
+import re
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+
+from portico_cli import release
+from portico_cli.files import STDIN, missing
+
+OK, PROBLEMS, USAGE, INTERRUPTED = 0, 1, 2, 130
+DEBUG = "PORTICO_DEBUG"
+
+_HEADER = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\r\n\0]*)")
+_METHOD = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_LABEL = "[a-z0-9]([a-z0-9-]*[a-z0-9])?"
+_DOMAIN = re.compile(rf"(?=.{{1,200}}\Z){_LABEL}(\.{_LABEL})*")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; the value is the process's exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        # File names need not be UTF-8, terminals need not be able to show a name.
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    options = _parser().parse_args(arguments)
+    _quiet_logging()
+    try:
+        return int(options.run(options))
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader has seen enough (`portico validate | head`). Nothing may be written now,
+        # not even by the interpreter's last flush.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return PROBLEMS
+    except Exception as error:  # the one place that may: a bug must not end in a traceback
+        print(internal_error(error), file=sys.stderr)
+        return PROBLEMS
+
+
+def internal_error(error: BaseException) -> str:
+    """What a person sees of a bug; the traceback with PORTICO_DEBUG only."""
+    text = "".join(traceback.format_exception(error))
+    number = hashlib.sha256(text.encode(errors="replace")).hexdigest()[:8]
+    if os.environ.get(DEBUG):
+        return f"{text}internal error {number}"
+    return f"internal error, please report ({number}; {DEBUG}=1 shows what happened)"
+
+
+class _Message(logging.Formatter):
+    """Log records as lines of the command line; exceptions only with PORTICO_DEBUG."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        text = f"{record.levelname.lower()}: {record.getMessage()}"
+        if record.exc_info and record.exc_info[1] is not None:
+            text += f": {internal_error(record.exc_info[1])}"
+        return text
+
+
+def _quiet_logging() -> None:
+    handler = logging.StreamHandler()
+    handler.setFormatter(_Message())
+    logging.basicConfig(
+        level=logging.DEBUG if os.environ.get(DEBUG) else logging.WARNING, handlers=[handler]
+    )
+    logging.raiseExceptions = False
+
+
+# --- the command line ---------------------------------------------------------------------
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="portico",
+        description="Amazon API Gateway for your own Kubernetes cluster.",
+        allow_abbrev=False,
+    )
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    _add_dev(_command(commands, "dev", _dev, "serve manifests here, and reload as they change"))
+    _add_compile(_command(commands, "compile", _compile, "write the snapshot a data plane serves"))
+    _add_validate(_command(commands, "validate", _validate, "say what is wrong with manifests"))
+    _add_explain(_command(commands, "explain", _explain, "say where a request goes, and why"))
+    _command(commands, "version", _version, "print the version")
+    return parser
+
+
+def _command(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+    name: str,
+    run: Callable[[argparse.Namespace], int],
+    text: str,
+) -> argparse.ArgumentParser:
+    command = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
+    command.set_defaults(run=run, usage_error=command.error)
+    return command
+
+
+def _add_paths(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "-f",
+        "--filename",
+        dest="paths",
+        metavar="PATH",
+        nargs="+",
+        action="extend",
+        required=True,
+        help="file, folder (searched to its bottom) or - for standard input",
+    )
+    command.add_argument(
+        "--base-domain",
+        metavar="DOMAIN",
+        type=_domain,
+        default="localhost",
+        help="an API answers at <api>.<namespace>.DOMAIN (default: localhost)",
+    )
+    command.add_argument(
+        "--backends",
+        metavar="FILE",
+        help="where Services are (default: portico.dev.yaml beside the manifests)",
+    )
+
+
+def _add_output(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "-o", "--output", choices=("text", "json"), default="text", help="default: text"
+    )
+
+
+def _add_dev(command: argparse.ArgumentParser) -> None:
+    _add_paths(command)
+    command.add_argument(
+        "--host", default="localhost", help="address to listen on (default: localhost)"
+    )
+    command.add_argument("--port", type=_port, default=8080, help="default: 8080; 0: a free one")
+    command.add_argument(
+        "--admin-port", type=_port, default=9901, help="default: 9901; 0: a free one"
+    )
+    command.add_argument("--workers", type=_workers, default=1, metavar="N", help="default: 1")
+
+
+def _add_compile(command: argparse.ArgumentParser) -> None:
+    _add_paths(command)
+    command.add_argument(
+        "-o", "--output", metavar="FILE", required=True, help="where to write; - for stdout"
+    )
+    command.add_argument(
+        "--with-secrets", action="store_true", help="write the contents of Secrets, not their names"
+    )
+
+
+def _add_validate(command: argparse.ArgumentParser) -> None:
+    _add_paths(command)
+    _add_output(command)
+
+
+def _add_explain(command: argparse.ArgumentParser) -> None:
+    command.add_argument("method", metavar="METHOD", type=_method, help="such as GET")
+    command.add_argument("url", metavar="URL", help="such as /pets/1 or http://host/pets/1")
+    command.add_argument(
+        "-H",
+        "--header",
+        dest="headers",
+        metavar="'NAME: VALUE'",
+        type=_header,
+        action="append",
+        default=[],
+        help="a header of the request; may be repeated",
+    )
+    _add_paths(command)
+    _add_output(command)
+
+
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdigit()) or int(text) > 65_535:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port (0 to 65535)")
+    return int(text)
+
+
+def _workers(text: str) -> int:
+    if not (text.isascii() and text.isdigit()) or not 1 <= int(text) <= 512:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to 512")
+    return int(text)
+
+
+def _domain(text: str) -> str:
+    if not _DOMAIN.fullmatch(text.lower()):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a domain name")
+    return text.lower()
+
+
+def _method(text: str) -> str:
+    if not _METHOD.fullmatch(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a method")
+    return text
+
+
+def _header(text: str) -> tuple[str, str]:
+    found = _HEADER.fullmatch(text)
+    if found is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is not of the form 'Name: value'")
+    return found[1], found[2].rstrip(" \t")
+
+
+# --- commands -----------------------------------------------------------------------------
+
+
+def _existing(options: argparse.Namespace) -> list[str]:
+    paths: list[str] = options.paths
+    for path in missing(paths):
+        options.usage_error(f"{path}: no such file or folder")
+    if options.backends is not None and not os.path.isfile(options.backends):
+        options.usage_error(f"{options.backends}: no such file")
+    return paths
+
+
+def _dev(options: argparse.Namespace) -> int:
+    from portico_cli import dev
+
+    if STDIN in options.paths:
+        options.usage_error("dev reads files again as they change; standard input cannot")
+    if options.port == options.admin_port != 0:
+        options.usage_error("--admin-port must differ from --port")
+    return dev.run(
+        dev.Options(
+            paths=tuple(_existing(options)),
+            host=options.host,
+            port=options.port,
+            admin_port=options.admin_port,
+            workers=options.workers,
+            backends=options.backends,
+            base_domain=options.base_domain,
+        )
+    )
+
+
+def _compile(options: argparse.Namespace) -> int:
+    from portico_cli import compile as compiling
+
+    return compiling.run(
+        _existing(options),
+        options.backends,
+        options.output,
+        options.base_domain,
+        secrets=options.with_secrets,
+    )
+
+
+def _validate(options: argparse.Namespace) -> int:
+    from portico_cli import validate
+
+    return validate.run(
+        _existing(options),
+        options.backends,
+        options.base_domain,
+        as_json=options.output == "json",
+    )
+
+
+def _explain(options: argparse.Namespace) -> int:
+    from portico_cli import explain
+
+    return explain.run(
+        explain.Asked(options.method, options.url, tuple(options.headers)),
+        _existing(options),
+        options.backends,
+        options.base_domain,
+        as_json=options.output == "json",
+    )
+
+
+def _version(options: argparse.Namespace) -> int:
+    print(f"portico {release.version()}")
+    return OK

@@ -1,0 +1,214 @@
+"""What is decoded but not built yet: one table, from which later work deletes rows.
+
+Called by the accept pass on every object. A row says whether its field restricts who or what
+gets through: then whatever it should have restricted fails closed (design.md §3) with
+`Accepted=False NotImplemented`; or whether it is only listed in the condition `Implemented`.
+Nothing else in the compiler knows which fields are built.
+"""
+
+from __future__ import annotations
+
+import enum
+import functools
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+from portico_compiler.problems import field_path
+
+
+class Effect(enum.StrEnum):
+    """What not having a field built means."""
+
+    RESTRICTS = "restricts"
+    """Ignoring it would let through what it should stop: fail closed."""
+    LISTED = "listed"
+    """Ignoring it changes how, not whether: say so."""
+
+
+RESTRICTS, LISTED = Effect.RESTRICTS, Effect.LISTED
+Body = Mapping[str, Any]
+
+
+class Row(NamedTuple):
+    """One field, or every field below one."""
+
+    path: str
+    """Dotted; `*` is every entry of a mapping or list."""
+    effect: Effect
+    """Restricts, or is listed."""
+    idle: Any = None
+    """A value besides the empty ones that asks for nothing."""
+    when: Callable[[Body], bool] | None = None
+    """Asks for something only on such documents."""
+
+
+class Unbuilt(NamedTuple):
+    """A field that a document uses."""
+
+    steps: tuple[str | int, ...]
+    """Where it stands, wildcards filled in."""
+    effect: Effect
+    """What its absence means."""
+
+    @property
+    def field(self) -> str:
+        """The path as people write it."""
+        return field_path(*self.steps)
+
+
+def _of_http_api(body: Body) -> bool:
+    return _part(body, "spec", "apiRef").get("kind") == "HttpApi"
+
+
+def _calls_function(body: Body) -> bool:
+    return _part(body, "spec", "integration").get("type") == "AWS_PROXY"
+
+
+def _requires_parameters(body: Body) -> bool:
+    declared = _part(body, "spec", "requestParameters")
+    # What stands in the path is always there.
+    return any(need is True and ".path." not in key for key, need in declared.items())
+
+
+def _part(body: Body, *steps: str) -> Mapping[str, Any]:
+    part: Any = body
+    for step in steps:
+        part = part.get(step) if isinstance(part, Mapping) else None
+    return part if isinstance(part, Mapping) else {}
+
+
+KINDS: Mapping[str, Effect] = {
+    "WebSocketApi": RESTRICTS,
+    "Authorizer": RESTRICTS,
+    "ApiDeployment": RESTRICTS,
+    "UsagePlan": RESTRICTS,
+    "ApiKey": RESTRICTS,
+    "IamUser": RESTRICTS,
+    "DomainName": RESTRICTS,
+    "ApiMapping": RESTRICTS,
+}
+"""Kinds of which nothing is built."""
+
+_STAGE_SETTINGS = ("spec.defaultRouteSettings", "spec.routeSettings.*")
+
+FIELDS: Mapping[str, tuple[Row, ...]] = {
+    "PorticoClass": (
+        Row("spec.accountThrottle", RESTRICTS),
+        Row("spec.allowedDomains", LISTED),
+        Row("spec.store", LISTED),
+    ),
+    "RestApi": (
+        Row("spec.policy", RESTRICTS),
+        Row("spec.apiKeySource", LISTED, idle="HEADER"),
+        Row("spec.binaryMediaTypes", LISTED),
+        Row("spec.minimumCompressionSize", LISTED),
+        Row("spec.models", LISTED),
+        Row("spec.gatewayResponses", LISTED),
+        Row("spec.openApi", LISTED),
+    ),
+    "HttpApi": (Row("spec.openApi", LISTED),),
+    "Route": (
+        Row("spec.authorizationType", RESTRICTS, idle="NONE"),
+        Row("spec.authorizerRef", RESTRICTS),
+        Row("spec.authorizationScopes", RESTRICTS),
+        Row("spec.apiKeyRequired", RESTRICTS),
+        Row("spec.throttle", RESTRICTS),
+        Row("spec.requestValidator.validateRequestBody", RESTRICTS),
+        Row("spec.requestValidator.validateRequestParameters", RESTRICTS),
+        # AWS §3.3, §3.11: declarations, which stop nobody until a validator uses them.
+        Row("spec.requestParameters", LISTED, when=_requires_parameters),
+        Row("spec.requestModels", LISTED),
+        Row("spec.methodResponses", LISTED),
+        Row("spec.routeResponseSelectionExpression", LISTED),
+        Row("spec.routeResponses", LISTED),
+        Row("spec.modelSelectionExpression", LISTED),
+        Row("spec.integration.tlsConfig.serverNameToVerify", RESTRICTS),
+        Row("spec.integration.tlsConfig.caRef", RESTRICTS),
+        Row("spec.integration.tlsConfig.clientCertificateRef", RESTRICTS),
+        Row("spec.integration.tlsConfig.insecureSkipVerification", LISTED),
+        # AWS §4.6: may set headers that a backend trusts.
+        Row("spec.integration.requestParameters", RESTRICTS, when=_of_http_api),
+        Row("spec.integration.responseParameters", LISTED, when=_of_http_api),
+        Row("spec.integration.connectionType", LISTED, idle="INTERNET"),
+        Row("spec.integration.credentials", LISTED),
+        Row("spec.integration.contentHandling", LISTED),
+        Row("spec.integration.responses.*.contentHandling", LISTED),
+        Row("spec.integration.cacheKeyParameters", LISTED),
+        Row("spec.integration.cacheNamespace", LISTED),
+        Row("spec.integration.responseTransferMode", LISTED, idle="BUFFERED", when=_calls_function),
+        Row("spec.integration.templateSelectionExpression", LISTED),
+    ),
+    "Stage": (
+        Row("spec.deploymentRef", RESTRICTS),
+        Row("spec.canarySettings", RESTRICTS),
+        Row("spec.clientCertificateRef", RESTRICTS),
+        Row("spec.methodSettings.*.throttlingRateLimit", RESTRICTS),
+        Row("spec.methodSettings.*.throttlingBurstLimit", RESTRICTS),
+        Row("spec.methodSettings.*.loggingLevel", LISTED, idle="OFF"),
+        Row("spec.methodSettings.*.dataTraceEnabled", LISTED),
+        Row("spec.methodSettings.*.cachingEnabled", LISTED),
+        Row("spec.methodSettings.*.cacheTtlInSeconds", LISTED),
+        Row("spec.methodSettings.*.cacheDataEncrypted", LISTED),
+        Row("spec.methodSettings.*.requireAuthorizationForCacheControl", LISTED, idle=True),
+        Row("spec.methodSettings.*.unauthorizedCacheControlHeaderStrategy", LISTED),
+        *(Row(f"{part}.throttlingRateLimit", RESTRICTS) for part in _STAGE_SETTINGS),
+        *(Row(f"{part}.throttlingBurstLimit", RESTRICTS) for part in _STAGE_SETTINGS),
+        *(Row(f"{part}.loggingLevel", LISTED, idle="OFF") for part in _STAGE_SETTINGS),
+        *(Row(f"{part}.dataTraceEnabled", LISTED) for part in _STAGE_SETTINGS),
+        Row("spec.accessLogSettings.destination", LISTED),
+        Row("spec.cacheClusterEnabled", LISTED),
+        Row("spec.cacheClusterSize", LISTED),
+        Row("spec.tracingEnabled", LISTED),
+    ),
+    # The plan itself is not built; these are what its stages lose without it.
+    "UsagePlan": (
+        Row("spec.throttle", RESTRICTS),
+        Row("spec.quota", RESTRICTS),
+        Row("spec.apiStages.*.throttle", RESTRICTS),
+    ),
+}
+"""Fields by kind; a kind's own row above comes first."""
+
+
+def used_by(kind: str, body: Body) -> tuple[Unbuilt, ...]:
+    """Every unbuilt field that the document asks something of, in the order of the table."""
+    return tuple(
+        Unbuilt(steps, row.effect)
+        for row, path in _rows(kind)
+        if row.when is None or row.when(body)
+        for steps in _places(body, path, row.idle)
+    )
+
+
+@functools.cache
+def _rows(kind: str) -> tuple[tuple[Row, tuple[str, ...]], ...]:
+    return tuple((row, tuple(row.path.split("."))) for row in FIELDS.get(kind, ()))
+
+
+def _places(value: Any, path: tuple[str, ...], idle: Any) -> Iterator[tuple[str | int, ...]]:
+    """Where the path leads to something that is neither empty nor idle."""
+    if not path:
+        if _asks(value, idle):
+            yield ()
+        return
+    step, rest = path[0], path[1:]
+    if step == "*":
+        entries: Any = ()
+        if isinstance(value, Mapping):
+            entries = value.items()
+        elif isinstance(value, list):
+            entries = enumerate(value)
+        for key, entry in entries:
+            for below in _places(entry, rest, idle):
+                yield (key, *below)
+    elif isinstance(value, Mapping) and step in value:
+        for below in _places(value[step], rest, idle):
+            yield (step, *below)
+
+
+def _asks(value: Any, idle: Any) -> bool:
+    if isinstance(value, bool):
+        return value is not (idle is True)
+    if isinstance(value, int | float):
+        return True  # 0 is a limit, and the strictest one.
+    return bool(value) and value != idle

@@ -1,0 +1,138 @@
+"""Inventory: accepted documents, found by what refers to them.
+
+Made by the accept pass, read by all others. A document stays the same Python object for as long
+as its manifest has the same version: that identity is what the memos of later passes compare.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable
+from typing import Any
+
+from portico_compiler.features.unbuilt import Unbuilt
+from portico_compiler.manifests import core
+from portico_compiler.manifests.kinds import GROUP
+from portico_compiler.problems import ObjectRef, Problem
+from portico_compiler.routekeys import RouteKey
+from portico_compiler.world import Object
+
+SERVICE_NAME_LABEL = "kubernetes.io/service-name"
+MANAGED_BY_LABEL = "endpointslice.kubernetes.io/managed-by"
+SLICE_CONTROLLER = "endpointslice-controller.k8s.io"
+API_KINDS = ("RestApi", "HttpApi", "WebSocketApi")
+
+
+class Document:
+    """One version of a manifest, decoded. Compares by identity."""
+
+    __slots__ = ("api", "content", "key", "object", "problems", "ref", "unbuilt", "valid")
+
+    def __init__(
+        self,
+        object_: Object,
+        content: Any,
+        problems: tuple[Problem, ...],
+        unbuilt: tuple[Unbuilt, ...],
+        valid: bool,
+    ) -> None:
+        self.object = object_
+        """The newest object of this version: its age or place in a file may have changed."""
+        self.ref = object_.ref
+        self.content = content
+        """Struct of the document; of an invalid one what could be saved, or None."""
+        self.problems = problems
+        """What is wrong with the document by itself."""
+        self.unbuilt = unbuilt
+        """Fields in use that are not built."""
+        self.valid = valid
+        """Nothing is wrong with the document by itself."""
+        self.key: RouteKey | None = None
+        """Route: its parsed key."""
+        self.api: ObjectRef | None = None
+        """Route and Stage: the API it names."""
+
+    @property
+    def age(self) -> tuple[str, str, str, str]:
+        """The smaller is the elder; ties are decided by name, never by order."""
+        return (self.object.created, self.ref.namespace, self.ref.name, self.ref.kind)
+
+    @property
+    def restricted(self) -> bool:
+        """Uses a field that restricts and is not built."""
+        return any(field.effect == "restricts" for field in self.unbuilt)
+
+
+class Inventory:
+    """Every document of one compile."""
+
+    def __init__(self, documents: Iterable[Document], managed_slices_only: bool) -> None:
+        self.by_kind: dict[str, list[Document]] = {}
+        for document in documents:
+            self.by_kind.setdefault(document.ref.kind, []).append(document)
+        self._services = {(d.ref.namespace, d.ref.name): d for d in self.of_kind("Service")}
+        self._slices = self._index_slices(managed_slices_only)
+        self._grants: dict[str, list[Document]] = {}
+        for grant in sorted(self.of_kind("ReferenceGrant"), key=lambda d: d.ref):
+            self._grants.setdefault(grant.ref.namespace, []).append(grant)
+
+    def of_kind(self, kind: str) -> list[Document]:
+        """Documents of a kind, in no particular order."""
+        return self.by_kind.get(kind, [])
+
+    def service(self, namespace: str, name: str) -> core.Service | None:
+        """A Service, unless there is none or it cannot be read."""
+        found = self._services.get((namespace, name))
+        if found is None or not isinstance(found.content, core.Service):
+            return None
+        return found.content
+
+    def slices(self, namespace: str, service: str) -> tuple[Document, ...]:
+        """EndpointSlices of a Service that count."""
+        return self._slices.get((namespace, service), ())
+
+    def permits(self, referrer: ObjectRef, group: str, target: ObjectRef) -> bool:
+        """A reference stays in its namespace unless a ReferenceGrant there allows more."""
+        if referrer.namespace == target.namespace:
+            return True
+        return any(
+            _grants(grant.content, referrer, group, target)
+            for grant in self._grants.get(target.namespace, ())
+        )
+
+    def token(self, key: Hashable) -> Hashable:
+        """Changes when what a lookup would find changes: what memos compare.
+
+        Keys: ("Service", namespace, name), ("grants", namespace).
+        """
+        assert isinstance(key, tuple)
+        if key[0] == "Service":
+            return self._services.get(key[1:])
+        return tuple(self._grants.get(key[1], ()))
+
+    def _index_slices(self, managed_only: bool) -> dict[tuple[str, str], tuple[Document, ...]]:
+        found: dict[tuple[str, str], list[Document]] = {}
+        for document in self.of_kind("EndpointSlice"):
+            labels = document.object.labels
+            service = labels.get(SERVICE_NAME_LABEL)
+            # design.md §13: whoever may write slices could otherwise point a Service anywhere.
+            managed = labels.get(MANAGED_BY_LABEL) == SLICE_CONTROLLER
+            if service and (managed or not managed_only):
+                found.setdefault((document.ref.namespace, service), []).append(document)
+        return {
+            key: tuple(sorted(slices, key=lambda document: document.ref))
+            for key, slices in found.items()
+        }
+
+
+def _grants(grant: Any, referrer: ObjectRef, group: str, target: ObjectRef) -> bool:
+    if not isinstance(grant, core.ReferenceGrant):
+        return False
+    return any(
+        source.group == GROUP
+        and source.kind == referrer.kind
+        and source.namespace == referrer.namespace
+        for source in grant.spec.from_
+    ) and any(
+        to.group == group and to.kind == target.kind and to.name in (None, "", target.name)
+        for to in grant.spec.to
+    )

@@ -1,0 +1,122 @@
+"""Pass 3: APIs with their identities and hosts; the eldest claim on a host wins.
+
+Called by `compiler.compile`. Promises: no two APIs that are served share a host; an API that
+is broken keeps its host and fails closed, so that nothing else answers in its place.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from portico_compiler.features import unbuilt
+from portico_compiler.inventory import API_KINDS, Document, Inventory
+from portico_compiler.manifests import apis
+from portico_compiler.passes.gateway import Ground
+from portico_compiler.problems import ObjectRef, Problem, Reason
+from portico_ir.model import ApiKind
+
+_HOST = re.compile(r"(?!.{254})[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?(\.[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)*\Z")
+_ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789"
+_KINDS = {"RestApi": ApiKind.REST, "HttpApi": ApiKind.HTTP, "WebSocketApi": ApiKind.WEBSOCKET}
+
+
+class ApiPlan(NamedTuple):
+    """An API that is served, if only with 500."""
+
+    document: Document
+    """Its manifest."""
+    kind: ApiKind
+    """What it behaves like."""
+    unit_id: str
+    """Id of its unit."""
+    api_id: str
+    """Ten characters, as in ARNs."""
+    host: str
+    """Host of its default endpoint."""
+    spec: apis.RestApiSpec | apis.HttpApiSpec
+    """What is wanted; the defaults where nothing could be read."""
+    broken: str
+    """Not empty: everything answers 500, and why."""
+
+
+class Claims(NamedTuple):
+    """APIs that are served, and what became of the others."""
+
+    plans: dict[ObjectRef, ApiPlan]
+    """By reference."""
+    problems: tuple[Problem, ...]
+    """Host conflicts, unusable addresses, unknown classes."""
+
+
+def claim(inventory: Inventory, ground: Ground) -> Claims:
+    """Gives every API its identity and host; elders first."""
+    documents = [document for kind in API_KINDS for document in inventory.of_kind(kind)]
+    documents.sort(key=lambda document: document.age)
+    owners: dict[str, ObjectRef] = {}
+    plans: dict[ObjectRef, ApiPlan] = {}
+    problems: list[Problem] = []
+    for document in documents:
+        ref = document.ref
+        host = host_of(ref, ground)
+        if not _HOST.match(host):
+            message = f"{host!r} is not a host name: a label has at most 63 characters"
+            problems.append(Problem(ref, "metadata.name", Reason.INVALID_ADDRESS, message))
+            continue
+        owner = owners.setdefault(host, ref)
+        if owner != ref:
+            message = f"the host {host} belongs to {owner}, which is older"
+            problems.append(Problem(ref, "metadata.name", Reason.HOST_CONFLICT, message))
+            continue
+        if ref.kind == "WebSocketApi":
+            continue  # Decoded and checked; its host stays taken, and nothing serves it yet.
+        broken = ground.broken or _why_broken(document, ground, problems.append)
+        plans[ref] = ApiPlan(
+            document=document,
+            kind=_KINDS[ref.kind],
+            unit_id=f"api/{ref.namespace}/{ref.kind}/{ref.name}",
+            api_id=identity("/".join((ref.namespace, ref.kind, ref.name))),
+            host=host,
+            spec=document.content.spec if document.content else _nothing(ref.kind),
+            broken=broken,
+        )
+    return Claims(plans, tuple(problems))
+
+
+def host_of(ref: ObjectRef, ground: Ground) -> str:
+    """Host of an API's default endpoint."""
+    values = {"api": ref.name, "namespace": ref.namespace, "baseDomain": ground.base_domain}
+    return re.sub(
+        r"\{(api|namespace|baseDomain)\}", lambda m: values[m[1]], ground.address_template
+    ).lower()
+
+
+def identity(text: str) -> str:
+    """Ten characters [a-z0-9] from SHA-256 (design.md §3, Identities)."""
+    number = int.from_bytes(hashlib.sha256(text.encode()).digest())
+    letters = ""
+    for _ in range(10):
+        number, digit = divmod(number, len(_ALPHABET))
+        letters += _ALPHABET[digit]
+    return letters
+
+
+def _nothing(kind: str) -> Any:
+    return apis.RestApiSpec() if kind == "RestApi" else apis.HttpApiSpec()
+
+
+def _why_broken(document: Document, ground: Ground, report: Callable[[Problem], None]) -> str:
+    """Why all of an API must fail closed; empty when it need not."""
+    if not document.valid:
+        return f"{document.ref} is not valid"
+    restricting = [f.field for f in document.unbuilt if f.effect is unbuilt.Effect.RESTRICTS]
+    if restricting:
+        return f"{', '.join(restricting)} is not built yet"
+    wanted = document.content.spec.class_name
+    if wanted is not None and ground.classes is not None and wanted not in ground.classes:
+        message = f"there is no PorticoClass {wanted!r}"
+        report(Problem(document.ref, "spec.className", Reason.REF_NOT_FOUND, message))
+        return message
+    return ""

@@ -1,0 +1,243 @@
+"""Pass 4: the stages of every API, the implicit `$default` among them.
+
+Called by `compiler.compile`. Promises: stages of one API have different names, sorted; a stage
+that asks for something unbuilt that restricts says which of its routes must fail closed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+import msgspec
+
+from portico_compiler.features import unbuilt
+from portico_compiler.inventory import Document, Inventory
+from portico_compiler.manifests import access, stages
+from portico_compiler.manifests.kinds import GROUP
+from portico_compiler.passes.accept import referred
+from portico_compiler.passes.apis import ApiPlan
+from portico_compiler.problems import ObjectRef, Problem, Reason, field_path
+from portico_compiler.routekeys import RouteKey
+from portico_ir.model import AccessLog
+
+DEFAULT_STAGE = "$default"
+
+
+class Restriction(msgspec.Struct, frozen=True):
+    """Routes of a stage that must fail closed."""
+
+    reason: str
+    """For logs and explain."""
+    method: str = "*"
+    """Method of the routes; `*` any."""
+    path: str = "*"
+    """Path of the routes, without a trailing slash; `*` any."""
+    key: str = "*"
+    """Key of the routes as written; `*` any."""
+
+    def applies_to(self, key: RouteKey) -> bool:
+        """Whether the route must fail closed. ANY overlaps with every method."""
+        return (
+            self.key in ("*", key.text)
+            and (self.method in ("*", "ANY", key.method) or key.method == "ANY")
+            and self.path in ("*", key.path.rstrip("/") or "/")
+        )
+
+
+class Metrics(msgspec.Struct, frozen=True):
+    """Whose metrics are kept by route; the more specific entry wins (AWS §3.15)."""
+
+    everything: bool = False
+    """The stage's default."""
+    by_key: dict[str, bool] = {}
+    """Route key (as settings name it) to an answer of its own."""
+
+    def keys(self, routes: Iterable[RouteKey]) -> tuple[str, ...]:
+        """What `Stage.detailed_metrics` says."""
+        if not any(on != self.everything for on in self.by_key.values()):
+            return ("*",) if self.everything else ()
+        named = (key.text for key in routes if self._on(key))
+        return tuple(sorted(named))
+
+    def _on(self, key: RouteKey) -> bool:
+        plain = f"{key.method} {key.path.rstrip('/') or '/'}"
+        return self.by_key.get(key.text, self.by_key.get(plain, self.everything))
+
+
+class StagePlan(msgspec.Struct, frozen=True):
+    """A stage that is served; compares by value, which is what memos need."""
+
+    name: str
+    """`$default` has no path prefix."""
+    ref: ObjectRef | None = None
+    """Its manifest; None for the implicit `$default`."""
+    variables: dict[str, str] = {}
+    """Stage variables."""
+    restrictions: tuple[Restriction, ...] = ()
+    """What of it must fail closed."""
+    access_log: AccessLog | None = None
+    """Access log."""
+    metrics: Metrics = Metrics()
+    """Metrics by route."""
+
+
+class Stages(NamedTuple):
+    """Stages by API, and what became of the others."""
+
+    plans: dict[ObjectRef, tuple[StagePlan, ...]]
+    """Every served API, if only with ()."""
+    problems: tuple[Problem, ...]
+    """Conflicts and references."""
+
+
+def stages_of(
+    inventory: Inventory, apis: dict[ObjectRef, ApiPlan], known_apis: frozenset[ObjectRef]
+) -> Stages:
+    """The stages of every served API."""
+    problems: list[Problem] = []
+    claimed: dict[tuple[ObjectRef, str], Document] = {}
+    documents = [d for d in inventory.of_kind("Stage") if isinstance(d.content, stages.Stage)]
+    for document in sorted(documents, key=lambda d: d.age):
+        api = document.api
+        if api is None or not attached(document.ref, api, inventory, apis, known_apis, problems):
+            continue
+        if not document.valid:
+            continue
+        name = document.content.spec.stage_name
+        winner = claimed.setdefault((api, name), document)
+        if winner is not document:
+            message = f"{winner.ref} is older and already the stage {name!r} of {api}"
+            problems.append(Problem(document.ref, "spec.stageName", Reason.CONFLICTED, message))
+    limits = _limits_of_plans(inventory, apis, problems)
+    found: dict[ObjectRef, list[StagePlan]] = {api: [] for api in apis}
+    serving: set[ObjectRef] = set()
+    for (api, name), document in claimed.items():
+        found[api].append(_plan(document, limits.get((api, name), ())))
+        if document.content.spec.deployment_ref is None:
+            serving.add(api)
+    for api, plan in apis.items():
+        wanted = plan.spec.default_stage
+        if (wanted == "Always" or (wanted == "Auto" and api not in serving)) and not any(
+            stage.name == DEFAULT_STAGE for stage in found[api]
+        ):
+            implicit = limits.get((api, DEFAULT_STAGE), ())
+            found[api].append(StagePlan(DEFAULT_STAGE, restrictions=tuple(implicit)))
+    plans = {api: tuple(sorted(own, key=lambda s: s.name)) for api, own in found.items()}
+    return Stages(plans, tuple(problems))
+
+
+def attached(
+    referrer: ObjectRef,
+    api: ObjectRef,
+    inventory: Inventory,
+    apis: dict[ObjectRef, ApiPlan],
+    known_apis: frozenset[ObjectRef],
+    problems: list[Problem],
+    field: str = "spec.apiRef",
+) -> bool:
+    """Whether an object may take part in the API that it names; else why not."""
+    if api not in known_apis:
+        message = f"there is no {api}"
+        problems.append(Problem(referrer, field, Reason.REF_NOT_FOUND, message))
+        return False
+    if not inventory.permits(referrer, GROUP, api):
+        message = f"no ReferenceGrant in {api.namespace} allows a reference to {api}"
+        problems.append(Problem(referrer, field, Reason.REF_NOT_PERMITTED, message))
+        return False
+    if api not in apis:
+        message = f"{api} is not served; its own conditions say why"
+        problems.append(Problem(referrer, field, Reason.REF_NOT_ACCEPTED, message))
+        return False
+    return True
+
+
+def _plan(document: Document, limits: Iterable[Restriction]) -> StagePlan:
+    spec: stages.StageSpec = document.content.spec
+    log = spec.access_log_settings
+    return StagePlan(
+        name=spec.stage_name,
+        ref=document.ref,
+        variables=spec.variables,
+        restrictions=(*_restrictions(document), *limits),
+        access_log=AccessLog(format=log.format, destination=log.destination or "")
+        if log
+        else None,
+        metrics=_metrics(spec),
+    )
+
+
+def _restrictions(document: Document) -> Iterator[Restriction]:
+    for field in document.unbuilt:
+        if field.effect is not unbuilt.Effect.RESTRICTS:
+            continue
+        reason = f"{document.ref}: {field.field} is not built yet"
+        match field.steps:
+            case ("spec", "methodSettings", str(key), *_):
+                method, path = _method_and_path(key)
+                yield Restriction(reason, method=method, path=path)
+            case ("spec", "routeSettings", str(key), *_):
+                yield Restriction(reason, key=key)
+            case _:
+                yield Restriction(reason)
+
+
+def _method_and_path(key: str) -> tuple[str, str]:
+    """AWS §3.15: `*/*`, or `~1pets~1{petId}/GET`."""
+    place, _, method = key.rpartition("/")
+    path = place.replace("~1", "/")
+    if path == "*":
+        return method, "*"
+    return method, "/" + path.strip("/")
+
+
+def _metrics(spec: stages.StageSpec) -> Metrics:
+    everything = bool(
+        spec.default_route_settings and spec.default_route_settings.detailed_metrics_enabled
+    )
+    by_key = {
+        key: settings.detailed_metrics_enabled
+        for key, settings in spec.route_settings.items()
+        if settings.detailed_metrics_enabled is not None
+    }
+    for key, method_settings in spec.method_settings.items():
+        if method_settings.metrics_enabled is None:
+            continue
+        method, path = _method_and_path(key)
+        if path == "*":
+            everything = everything or method_settings.metrics_enabled
+        else:
+            by_key[f"{method} {path}"] = method_settings.metrics_enabled
+    return Metrics(everything, by_key)
+
+
+def _limits_of_plans(
+    inventory: Inventory, apis: dict[ObjectRef, ApiPlan], problems: list[Problem]
+) -> dict[tuple[ObjectRef, str], list[Restriction]]:
+    """What the throttles and quotas of UsagePlans, which are not built, must close."""
+    known = frozenset(apis)
+    limits: dict[tuple[ObjectRef, str], list[Restriction]] = {}
+    for document in sorted(inventory.of_kind("UsagePlan"), key=lambda d: d.ref):
+        if not isinstance(document.content, access.UsagePlan):
+            continue
+        for position, opened in enumerate(document.content.spec.api_stages):
+            reference = opened.api_ref
+            api = referred(document.ref, reference.kind, reference.namespace, reference.name)
+            field = field_path("spec", "apiStages", position, "apiRef")
+            if not attached(document.ref, api, inventory, apis, known, problems, field):
+                continue
+            limits.setdefault((api, opened.stage), []).extend(_of_plan(document, position))
+    return limits
+
+
+def _of_plan(document: Document, position: int) -> Iterator[Restriction]:
+    for field in document.unbuilt:
+        reason = f"{document.ref}: {field.field} is not built yet"
+        match field.steps:
+            case ("spec", "apiStages", at, *_):
+                if at == position:
+                    throttled = document.content.spec.api_stages[position].throttle
+                    for key in throttled:
+                        yield Restriction(reason, key=key)
+            case _:
+                yield Restriction(reason)

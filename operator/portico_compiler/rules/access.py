@@ -1,0 +1,89 @@
+"""Rules of Authorizers, UsagePlans, DomainNames and ApiMappings."""
+
+from __future__ import annotations
+
+from portico_compiler.manifests import access, domains
+from portico_compiler.problems import field_path
+from portico_compiler.rules.fault import COMBINATION, VALUE, Fault, Faults, bounded_duration, function_target
+
+
+
+def authorizer_says_how_it_decides(document: access.Authorizer) -> Faults:
+    spec = document.spec
+    if spec.authorizer_type == "JWT":
+        if spec.jwt_configuration is None:
+            yield Fault("spec.jwtConfiguration", COMBINATION, "JWT needs an issuer")
+        return
+    if spec.authorizer_type == "COGNITO_USER_POOLS":
+        if not spec.provider_arns:
+            yield Fault("spec.providerARNs", COMBINATION, "COGNITO_USER_POOLS needs a pool")
+        return
+    given = [name for name in ("service", "url", "function") if getattr(spec, name)]
+    if len(given) != 1:
+        message = f"exactly one of service, url or function, not {', '.join(given) or 'none'}"
+        yield Fault("spec", COMBINATION, f"{spec.authorizer_type} has {message}")
+    yield from function_target("spec.function", spec.function)
+    if spec.authorizer_type == "TOKEN" and not spec.identity_source:
+        yield Fault("spec.identitySource", COMBINATION, "TOKEN needs a header (AWS §6.1)")
+
+
+def authorizer_type_exists_on_its_api(document: access.Authorizer) -> Faults:
+    """AWS §1.5, §14.1."""
+    spec = document.spec
+    allowed = {
+        "RestApi": ("TOKEN", "REQUEST", "COGNITO_USER_POOLS"),
+        "HttpApi": ("REQUEST", "JWT"),
+        "WebSocketApi": ("REQUEST",),
+    }[spec.api_ref.kind]
+    if spec.authorizer_type not in allowed:
+        message = f"{spec.api_ref.kind} has {' or '.join(allowed)}, not {spec.authorizer_type}"
+        yield Fault("spec.authorizerType", COMBINATION, message)
+
+
+def authorizer_result_lives_an_hour_at_most(document: access.Authorizer) -> Faults:
+    """AWS §6.1, §4.10: 0 to 3600 seconds."""
+    ttl = document.spec.authorizer_result_ttl
+    if ttl is not None:
+        yield from bounded_duration("spec.authorizerResultTtl", ttl, 0, 3_600_000)
+
+
+def quota_begins_within_its_period(document: access.UsagePlan) -> Faults:
+    """AWS §7.2: DAY 0, WEEK 0-6, MONTH 0-27."""
+    quota = document.spec.quota
+    if quota is None:
+        return
+    last = {"DAY": 0, "WEEK": 6, "MONTH": 27}[quota.period]
+    if quota.offset > last:
+        yield Fault("spec.quota.offset", VALUE, f"is at most {last} for {quota.period}")
+
+
+
+
+def routing_rules_are_distinct(document: domains.DomainName) -> Faults:
+    """AWS §8.4."""
+    seen: set[int] = set()
+    for position, rule in enumerate(document.spec.routing_rules):
+        field = field_path("spec", "routingRules", position)
+        if rule.priority in seen:
+            message = f"priority {rule.priority} is there twice"
+            yield Fault(f"{field}.priority", COMBINATION, message)
+        seen.add(rule.priority)
+        if len(rule.actions) != 1:
+            yield Fault(f"{field}.actions", COMBINATION, "a rule has exactly one action")
+
+
+def mappings_are_selected_or_not(document: domains.DomainName) -> Faults:
+    allowed = document.spec.allowed_mappings
+    if allowed is None:
+        return
+    if (allowed.namespaces == "Selector") != (allowed.selector is not None):
+        message = "goes with namespaces: Selector, and only with it"
+        yield Fault("spec.allowedMappings.selector", COMBINATION, message)
+
+
+def mapping_key_is_a_path(document: domains.ApiMapping) -> Faults:
+    """AWS §8.2."""
+    key = document.spec.api_mapping_key
+    if key and (key.startswith("/") or key.endswith("/") or "//" in key):
+        message = "segments joined by single slashes, none at the ends"
+        yield Fault("spec.apiMappingKey", VALUE, message)

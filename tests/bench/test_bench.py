@@ -1,0 +1,166 @@
+"""The benchmark's arithmetic and parsing, so that it cannot rot between runs."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from benchmark import cpu, load, openloop, report, snapshots
+from benchmark.ratios import BOUNDS, Bound, judge, ratio
+from benchmark.systems import BODIES, DEFAULT_SYSTEMS, REGISTRY
+from portico_ir import codec, invariants
+from portico_ir.model import RoutesUnit, Snapshot, Unit
+
+WRK_LINE = (
+    '@@{"requests":1000,"microseconds":2000000,"received":200000,"connect":0,"read":0,"write":0,'
+    '"status":0,"timeout":0,"p50_us":90,"p99_us":400}'
+)
+
+
+def test_stat_line_with_spaces_and_parentheses_in_the_name() -> None:
+    line = "42 (a (b) c) S 7 42 42 0 -1 0 1 2 3 4 100 20 30 4 20 0 1 0 99 0 0"
+    assert cpu.parse_stat(line) == cpu.Stat(pid=42, parent=7, own=120, reaped=34)
+
+
+def test_descent_takes_grandchildren_and_nobody_else() -> None:
+    parents = {1: 0, 10: 1, 11: 10, 12: 11, 20: 1}
+    stats = {pid: cpu.Stat(pid, parent, 0, 0) for pid, parent in parents.items()}
+    assert cpu.descent(10, stats) == [10, 11, 12]
+    assert cpu.descent(99, stats) == []
+
+
+def test_own_cpu_and_memory_are_read() -> None:
+    assert os.getpid() in cpu.tree(os.getpid())
+    assert cpu.cpu_seconds(os.getpid()) > 0
+    assert cpu.resident_bytes(os.getpid()) > 1024 * 1024
+
+
+def test_ratio_is_the_median_of_rounds_not_the_ratio_of_medians() -> None:
+    ours = {0: 50.0, 1: 60.0, 2: 90.0}
+    theirs = {0: 100.0, 1: 200.0, 2: 100.0}
+    found = ratio(ours, theirs)
+    assert found is not None
+    assert found.per_round == [0.5, 0.3, 0.9]
+    assert found.median == 0.5
+
+
+def test_ratio_leaves_out_rounds_that_one_side_lacks() -> None:
+    found = ratio({0: 1.0, 2: 3.0}, {1: 5.0, 2: 6.0})
+    assert found is not None
+    assert found.per_round == [0.5]
+    assert ratio({0: 1.0}, {1: 1.0}) is None
+    assert ratio({}, {}) is None
+
+
+@pytest.mark.parametrize(
+    ("figures", "verdict"),
+    [({"x": 0.6}, "hold"), ({"x": 0.61}, "miss"), ({}, "not measured")],
+)
+def test_a_bound_holds_up_to_its_limit(figures: dict[str, float], verdict: str) -> None:
+    assert judge([Bound("x", "x", 0.6)], figures)[0].verdict == verdict
+
+
+def test_wrk_summary() -> None:
+    stretch = load.parse_wrk(f"Running 2s test\n  2 threads\n{WRK_LINE}\n")
+    assert stretch.rate == 500
+    assert stretch.fault(BODIES["small"]) == ""
+    with pytest.raises(ValueError, match="no summary"):
+        load.parse_wrk("unable to connect")
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        ('"read":0>"read":2', "socket errors"),
+        ('"timeout":0>"timeout":1', "socket errors"),
+        ('"status":0>"status":3', "3 answers were errors"),
+        ('"requests":1000>"requests":0', "no request"),
+        ('"received":200000>"received":5000', "shorter"),
+    ],
+)
+def test_a_stretch_with_any_error_is_not_counted(change: str, fault: str) -> None:
+    old, _, new = change.partition(">")
+    stretch = load.parse_wrk(WRK_LINE.replace(old, new))
+    assert fault in stretch.fault(BODIES["small"])
+
+
+def test_invalid_rounds_are_left_out_of_medians_and_ratios() -> None:
+    def entry(number: int, system: str, cpu_us: float, fault: str = "") -> report.Round:
+        return report.Round(number, system, cpu_us, 1000, 3000, 1, 1, fault)
+
+    case = report.Case(
+        rounds=[
+            entry(0, "portico", 50),
+            entry(0, "envoy", 100),
+            entry(1, "portico", 1, "socket errors"),
+            entry(1, "envoy", 120),
+            entry(2, "portico", 60),
+            entry(2, "envoy", 100),
+        ]
+    )
+    report.summarise_case(case, [("portico", "envoy"), ("portico", "haproxy")])
+    assert case.cpu_us == {"portico": 55, "envoy": 100}
+    assert case.ratios["portico/envoy"].per_round == [0.5, 0.6]
+    assert "portico/haproxy" not in case.ratios
+
+
+def test_added_latency_is_against_the_direct_one_of_the_same_round() -> None:
+    def entry(number: int, system: str, p99: float) -> report.LatencyRound:
+        measured = load.OpenLoop(1000, 3000, 0, 0, p99 / 2, p99, p99 * 2, 0)
+        return report.LatencyRound(number, system, measured)
+
+    rounds = [entry(0, "direct", 100), entry(0, "haproxy", 200), entry(0, "portico", 250)]
+    rounds += [entry(1, "direct", 500), entry(1, "haproxy", 600), entry(1, "portico", 800)]
+    latency = report.Latency(rate=1000, rounds=rounds)
+    report.summarise_latency(latency, "direct", "portico", "haproxy")
+    assert latency.added_p99_us == {"haproxy": 100, "portico": 225}
+    assert latency.ratios["portico/haproxy"].per_round == [1.5, 3.0]
+
+
+def test_percentiles() -> None:
+    ordered = list(range(100))
+    assert openloop.percentile(ordered, 0.99) == 99
+    assert openloop.percentile(ordered, 0.5) == 50
+    assert openloop.percentile(ordered, 1.0) == 99
+    assert openloop.percentile([], 0.99) == 0
+
+
+def test_bodies_are_as_documented() -> None:
+    assert {name: len(body) for name, body in BODIES.items()} == {
+        "small": 54,
+        "10k": 10 * 1024,
+        "1m": 1024 * 1024,
+    }
+    assert set(DEFAULT_SYSTEMS) <= set(REGISTRY)
+    assert {bound.limit > 0 for bound in BOUNDS} == {True}
+
+
+def units_of(document: Snapshot) -> dict[str, Unit]:
+    return {unit_id: codec.decode_unit(raw) for unit_id, raw in document.units.items()}
+
+
+@pytest.mark.parametrize(
+    ("document", "apis"),
+    [(snapshots.many_apis(9000), 100), (snapshots.one_api(9000), 1)],
+    ids=["100x100", "1x10000"],
+)
+def test_scale_snapshots_are_valid_and_an_edit_touches_one_unit(
+    document: Snapshot, apis: int
+) -> None:
+    units = units_of(codec.decode_snapshot(codec.encode(document)))
+    assert invariants.check(units) == []
+    shards = [unit for unit in units.values() if isinstance(unit, RoutesUnit)]
+    assert sum(len(shard.routes) for shard in shards) == 10_000
+    assert len({shard.api for shard in shards}) == apis
+    edited = snapshots.one_edit(document, 9000)
+    before, after = document.manifest.units, edited.manifest.units
+    assert [unit_id for unit_id in after if after[unit_id] != before[unit_id]] == [
+        snapshots.edited_unit(document)
+    ]
+    assert invariants.check(units_of(edited)) == []
+
+
+def test_plain_snapshot_is_valid() -> None:
+    document = snapshots.plain(9000, BODIES)
+    assert invariants.check(units_of(document)) == []

@@ -1,0 +1,97 @@
+"""A command line becomes Settings, or exits 2 with one line."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from portico_dataplane.settings import Settings, cpu_limit, parse
+
+NEEDED = ["--snapshot", "s.json"]
+
+
+def test_the_command_of_the_documentation() -> None:
+    settings = parse([*NEEDED, "--port", "8081", "--workers", "3"], {})
+
+    assert (settings.snapshot, settings.port, settings.workers) == ("s.json", 8081, 3)
+    assert (settings.admin_host, settings.admin_port) == ("127.0.0.1", 9901)
+    assert settings.log_level == "info"
+
+
+def test_every_option_has_a_place() -> None:
+    settings = parse(
+        [
+            *NEEDED,
+            *("--host", "10.0.0.1", "--admin-host", "0.0.0.0", "--admin-port", "0"),
+            *("--admin-socket", "/run/portico.sock", "--drain-delay", "0.5"),
+            *("--drain-seconds", "7", "--access-log", "off", "--max-label-sets", "9"),
+        ],
+        {"PORTICO_LOG": "DEBUG"},
+    )
+
+    assert settings.host == "10.0.0.1"
+    assert (settings.admin_host, settings.admin_port) == ("0.0.0.0", 0)
+    assert settings.admin_socket == "/run/portico.sock"
+    assert (settings.drain_delay_s, settings.drain_seconds) == (0.5, 7.0)
+    assert (settings.access_log, settings.max_label_sets) == ("off", 9)
+    assert settings.log_level == "debug"
+
+
+@pytest.mark.parametrize(
+    ("argv", "environ", "said"),
+    [
+        ([], {}, "--snapshot"),
+        ([*NEEDED, "--port", "65536"], {}, "'65536' is not a port"),
+        ([*NEEDED, "--port", "-1"], {}, "'-1' is not a port"),
+        ([*NEEDED, "--port", "http"], {}, "'http' is not a port"),
+        ([*NEEDED, "--port", "²"], {}, "'²' is not a port"),
+        ([*NEEDED, "--workers", "0"], {}, "'0' is not a positive whole number"),
+        ([*NEEDED, "--workers", "1.5"], {}, "'1.5' is not a positive whole number"),
+        ([*NEEDED, "--workers", "513"], {}, "at most 512"),
+        ([*NEEDED, "--drain-delay", "-1"], {}, "is not a number of seconds"),
+        ([*NEEDED, "--drain-seconds", "nan"], {}, "is not a number of seconds"),
+        ([*NEEDED, "--drain-seconds", "soon"], {}, "is not a number of seconds"),
+        ([*NEEDED, "--access-log", "all"], {}, "--access-log"),
+        ([*NEEDED, "--port", "8080", "--admin-port", "8080"], {}, "must differ"),
+        ([*NEEDED, "--snap", "x"], {}, "unrecognized arguments"),
+        ([*NEEDED, "stray"], {}, "unrecognized arguments"),
+        (NEEDED, {"PORTICO_LOG": "loud"}, "PORTICO_LOG must be one of debug, info"),
+    ],
+)
+def test_wrong_usage_exits_2(
+    argv: list[str], environ: dict[str, str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        parse(argv, environ)
+
+    assert exit_.value.code == 2
+    assert said in capsys.readouterr().err
+
+
+def test_both_ports_may_be_left_to_the_system() -> None:
+    assert parse([*NEEDED, "--port", "0", "--admin-port", "0"], {}).port == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "most"), [("150000 100000\n", 2), ("50000 100000\n", 1), ("100 100000\n", 1)]
+)
+def test_the_cpu_limit_is_the_containers_quota_rounded_up(
+    tmp_path: Path, text: str, most: int
+) -> None:
+    (tmp_path / "cpu.max").write_text(text)
+
+    assert 1 <= cpu_limit(tmp_path / "cpu.max") <= most
+
+
+@pytest.mark.parametrize("text", ["max 100000\n", "", "what is this\n"])
+def test_without_a_quota_affinity_counts(tmp_path: Path, text: str) -> None:
+    (tmp_path / "cpu.max").write_text(text)
+
+    assert cpu_limit(tmp_path / "cpu.max") == cpu_limit(tmp_path / "absent")
+
+
+def test_settings_cannot_change() -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        Settings().port = 1  # type: ignore[misc]
