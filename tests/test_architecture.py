@@ -240,7 +240,11 @@ def test_pure_modules_do_no_input_or_output() -> None:
         for path, node in nodes()
         if is_pure(path)
         and (
-            (callee(node) in {"open", "print", "input", "breakpoint"})
+            (
+                isinstance(node, ast.Call)
+                and isinstance(node.func, ast.Name)
+                and node.func.id in {"open", "print", "input", "breakpoint"}
+            )
             or (
                 isinstance(node, ast.Attribute)
                 and node.attr in {"read_text", "write_text", "read_bytes", "write_bytes"}

@@ -12,6 +12,7 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Sequence
 from typing import Any, Final
 
 import uvloop
@@ -22,6 +23,7 @@ from portico_dataplane.tasks import spawn
 from portico_dataplane.telemetry import operator_log
 from portico_dataplane.telemetry.access_log import LineWriter
 from portico_dataplane.workers import sockets as listening
+from portico_dataplane.workers.slot import WORKER
 from portico_dataplane.workers.snapshot_file import SnapshotError, load
 from portico_dataplane.workers.supervisor import Supervisor
 from portico_ir.model import Snapshot
@@ -39,7 +41,7 @@ def main() -> int:
         return runner.run(_run(settings))
 
 
-async def _run(settings: Settings) -> int:
+async def _run(settings: Settings, command: Sequence[str] = WORKER) -> int:
     try:
         snapshot = load(settings.snapshot)
         slots = listening.listen(settings.host, settings.port, settings.workers, settings.backlog)
@@ -57,7 +59,7 @@ async def _run(settings: Settings) -> int:
         },
     )
     writer = LineWriter(os.dup(1) if sys.stdout is not None else os.open(os.devnull, os.O_WRONLY))
-    supervisor = Supervisor(settings, slots, writer)
+    supervisor = Supervisor(settings, slots, writer, command)
     server = AdminServer(supervisor)
     await server.start(admin)
     supervisor.start()

@@ -19,7 +19,13 @@ from collections.abc import Callable, Sequence
 from portico_dataplane.build import Applied, Builder
 from portico_dataplane.core import errors
 from portico_dataplane.core.egress import EgressPolicy
-from portico_dataplane.core.identifiers import Chance, extended_id, rest_request_id
+from portico_dataplane.core.identifiers import (
+    REST_BYTES,
+    SHORT_BYTES,
+    Chance,
+    extended_id,
+    rest_request_id,
+)
 from portico_dataplane.core.messages import Headers, Outcome, Request
 from portico_dataplane.effects.dialer import Dialer
 from portico_dataplane.holder import Holder
@@ -37,27 +43,6 @@ from portico_ir.model import EndpointSet, Snapshot
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
-class Ids:
-    """Request ids, from chance drawn in large pieces."""
-
-    __slots__ = ("_chance",)
-
-    def __init__(self) -> None:
-        self._chance = Chance(os.urandom)
-
-    def request_id(self) -> str:
-        """A UUID."""
-        return rest_request_id(self._chance.take(16))
-
-    def extended_id(self) -> str:
-        """Sixteen characters, as AWS's extended ids."""
-        return extended_id(self._chance.take(11))
-
-    def take(self, count: int) -> bytes:
-        """Bytes never given before."""
-        return self._chance.take(count)
-
-
 class Gateway:
     """Accepts, serves and swaps; one event loop."""
 
@@ -65,7 +50,7 @@ class Gateway:
         self.settings = settings
         self.lines = lines
         self.holder = Holder()
-        self.random = Ids()
+        self.chance = Chance(os.urandom)
         self.date = answer.Date()
         self.connections: set[ClientConnection] = set()
         self.in_flight = 0
@@ -228,7 +213,10 @@ class Gateway:
     def refusal(self, kind: ErrorKind) -> bytes:
         """The answer to a head no request can be made of."""
         response = errors.error_response(
-            kind, None, request_id=self.random.request_id(), extended_id=self.random.extended_id()
+            kind,
+            None,
+            request_id=rest_request_id(self.chance.take(REST_BYTES)),
+            extended_id=extended_id(self.chance.take(SHORT_BYTES)),
         )
         self.unknown_meter.record(response.status, 0.0, -1.0, len(response.body))
         framing = b"Content-Length: %d\r\n" % len(response.body) + answer.CLOSE

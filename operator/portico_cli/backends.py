@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from portico_cli.documents import read
-from portico_cli.field_lines import field_line
+from portico_cli.field_lines import FieldLines
 from portico_cli.processes import Command
 from portico_cli.readings import Fault
 
@@ -55,8 +55,9 @@ def parse(path: Path, text: str) -> BackendsFile:
     for document in reading.documents[:1]:
         checked = _Checked(path.parent)
         found = checked.services(document.value)
+        lines = FieldLines(text) if checked.mistakes else None
         for field, message in checked.mistakes:
-            line = field_line(text, document.line, field)
+            line = lines.line(document.line, field) if lines else document.line
             faults.append(Fault(line, field, message, syntax=False))
     return BackendsFile(found, faults)
 

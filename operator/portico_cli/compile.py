@@ -30,9 +30,11 @@ def run(
     found = loader.load(Settings(base_domain=base_domain, egress_open=True), secrets=secrets)
     printer = Printer(sys.stderr)
     printer.problems(found.problems, loader.files.line_of)
-    if not found.readable or not found.objects:
-        why = "what could not be read" if found.objects else f"no manifests in {', '.join(paths)}"
-        printer.line(f"nothing is written: {why}", "red")
+    if found.unreadable:
+        printer.line("nothing is written: nobody knows what the unreadable text says", "red")
+        return 1
+    if not found.objects:
+        printer.line(f"nothing is written: no manifests in {', '.join(paths)}", "red")
         return 1
     encoded = codec.encode(found.compiled.snapshot)
     try:

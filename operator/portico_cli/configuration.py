@@ -42,8 +42,8 @@ class Configuration(NamedTuple):
     """From everything that could be read."""
     problems: list[Problem]
     """Of files, of documents and of objects, warnings included."""
-    readable: bool
-    """False: a text or a file could not be read, so `compiled` must not be served."""
+    unreadable: list[Problem]
+    """Those of texts and files that could not be read: with one, `compiled` must not be served."""
     world: World
     """The objects that the files hold."""
     backends: dict[str, Backend]
@@ -88,9 +88,10 @@ class Loader:
             documents = [_referring(document) for document in documents]
         world, intake = World.from_documents(documents, settings)
         compiled = compile_world(world, self._memo)
-        problems = [*faults, *loaded.problems, *intake, *compiled.report.problems]
-        readable = not faults and not loaded.problems
-        return Configuration(compiled, problems, readable, world, backends)
+        unreadable = [*faults, *loaded.problems]
+        problems = [*unreadable, *intake, *compiled.report.problems]
+        problems.sort(key=_reading_order)
+        return Configuration(compiled, problems, unreadable, world, backends)
 
     def backends_files_named(self) -> list[str]:
         """Those that no walk through the paths would find."""
@@ -122,6 +123,12 @@ class Loader:
                     problems.append(_problem(file, None, f"services.{name}", message))
                 found.setdefault(name, backend)
         return found, problems
+
+
+def _reading_order(problem: Problem) -> tuple[str, int]:
+    """By file and document; those of one document keep the order in which they were found."""
+    source = problem.source
+    return (source.file, source.index) if source else ("", 0)
 
 
 def _problem(file: Path, line: int | None, field: str, message: str) -> Problem:

@@ -17,8 +17,9 @@ import uvloop
 
 from portico_cli import engine, overview
 from portico_cli.configuration import Configuration, Loader
+from portico_cli.crash import internal_error
 from portico_cli.processes import Backends
-from portico_cli.render import Printer, place
+from portico_cli.render import Printer, count, place
 from portico_cli.watch import Watch
 from portico_compiler import Problem
 from portico_compiler.world import Settings as WorldSettings
@@ -92,6 +93,7 @@ class _Session:
         )
         self._shown: overview.State | None = None
         self._reported: dict[str, Problem] = {}
+        self._unreadable: dict[str, Problem] = {}
 
     async def run(self, stop: asyncio.Event) -> int:
         """Load, serve, and load again on every change, until told to stop."""
@@ -123,18 +125,21 @@ class _Session:
     async def _follow(self) -> None:
         while True:
             self._watch.mark()
-            # In a thread: thousands of files take longer than a request may wait.
-            configuration = await asyncio.to_thread(self._loader.load, self._settings)
-            await self._take(configuration)
+            try:
+                # In a thread: thousands of files take longer than a request may wait.
+                configuration = await asyncio.to_thread(self._loader.load, self._settings)
+                await self._take(configuration)
+            except Exception as error:  # a bug; what serves goes on, and the next edit may help
+                self._printer.line(internal_error(error), "red")
             await self._watch.changed()
 
     async def _take(self, configuration: Configuration) -> None:
-        self._report(configuration)
-        if not configuration.readable:
+        if configuration.unreadable:
+            # Only what is unreadable: the rest would be about a configuration with holes.
             self._engine.reload_failed()
-            kept = "the last good configuration serves on" if self._shown else "nothing serves yet"
-            self._printer.line(f"{kept}; waiting for the files to change", "yellow")
+            self._report_unreadable(configuration.unreadable)
             return
+        self._report(configuration.problems)
         await self._backends.run(
             {name: b.command for name, b in configuration.backends.items() if b.command}
         )
@@ -160,19 +165,37 @@ class _Session:
             printer.line(f"try: {printer.paint(curl, 'bold')}")
         printer.line("watching for changes; Ctrl-C ends", "dim")
 
-    def _report(self, configuration: Configuration) -> None:
-        """Problems that were not there before; and how many are gone."""
-        line_of = self._loader.files.line_of
-        now = {str(problem._replace(source=None)): problem for problem in configuration.problems}
-        for key, problem in now.items():
-            if key not in self._reported:
-                self._printer.problem(problem, line_of(problem))
-        for key, problem in self._reported.items():
+    def _report_unreadable(self, problems: list[Problem]) -> None:
+        """Each once, however often its file is saved with it."""
+        now = _by_text(problems)
+        if now.keys() - self._unreadable.keys():
+            self._print_new(now, self._unreadable)
+            kept = "the last good configuration serves on" if self._shown else "nothing serves yet"
+            self._printer.line(f"{kept}; waiting for the files to change", "yellow")
+        self._unreadable = now
+
+    def _report(self, problems: list[Problem]) -> None:
+        """Problems that were not there before, and those that are solved."""
+        now = _by_text(problems)
+        self._print_new(now, self._reported)
+        for key, problem in {**self._reported, **self._unreadable}.items():
             if key not in now:
-                field = f": {problem.field}" if problem.field else ""
-                text = f"solved: {place(problem, None)}: {problem.object}{field}: {problem.reason}"
-                self._printer.line(text, "green")
-        self._reported = now
+                subject = str(problem.object) if problem.object.kind else ""
+                parts = [place(problem, None), subject, problem.field, str(problem.reason)]
+                self._printer.line(f"solved: {': '.join(p for p in parts if p)}", "green")
+        self._reported, self._unreadable = now, {}
+
+    def _print_new(self, now: dict[str, Problem], known: dict[str, Problem]) -> None:
+        new = [problem for key, problem in now.items() if key not in known]
+        for problem in new[: overview.MOST_ROWS]:
+            self._printer.problem(problem, self._loader.files.line_of(problem))
+        if len(new) > overview.MOST_ROWS:
+            self._printer.line(f"… and {count(len(new) - overview.MOST_ROWS, 'more problem')}")
 
     def _printer_line(self, text: str) -> None:
         self._printer.line(text, "dim")
+
+
+def _by_text(problems: list[Problem]) -> dict[str, Problem]:
+    """Problems by what they say, without the line: an edit further up moves that."""
+    return {f"{p.source.file if p.source else ''}: {p._replace(source=None)}": p for p in problems}

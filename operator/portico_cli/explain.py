@@ -17,6 +17,7 @@ from portico_cli.render import Printer, count, shown
 from portico_compiler.world import Settings
 from portico_dataplane.core.messages import Request
 from portico_dataplane.core.verdicts import Respond
+from portico_dataplane.http.head import RequestHead
 from portico_dataplane.integrations.http import HttpForward, Unforwardable
 from portico_dataplane.runtime import RouteRuntime
 from portico_ir.model import (
@@ -53,8 +54,8 @@ def run(
     found = loader.load(settings)
     errors = Printer(sys.stderr)
     errors.problems(found.problems, loader.files.line_of)
-    if not found.readable or not found.apis:
-        what = "the manifests cannot be read" if found.objects else f"no API in {', '.join(paths)}"
+    if found.unreadable or not found.apis:
+        what = "a text cannot be read" if found.unreadable else f"no API in {', '.join(paths)}"
         errors.line(f"nothing is explained: {what}", "red")
         return 1
     explained = asyncio.run(inquire(found.compiled.snapshot, asked))
@@ -107,7 +108,7 @@ def _route(
     if route.broken:
         return said
     try:
-        said["call"] = _call(route, request, found)
+        said["call"] = _call(explained, route, request, found)
     except Unforwardable as error:
         explained.why = f"the target cannot be formed from this request: {error}"
         said["call"] = None
@@ -188,7 +189,9 @@ def _address(endpoint: Endpoint) -> str:
     return f"{host}:{endpoint.port}"
 
 
-def _call(route: RouteRuntime, request: Request, found: Configuration) -> dict[str, Any] | None:
+def _call(
+    explained: Explained, route: RouteRuntime, request: Request, found: Configuration
+) -> dict[str, Any] | None:
     """What would be sent, formed by the route's own integration."""
     spec = route.route.integration
     if isinstance(spec, Mock):
@@ -198,18 +201,18 @@ def _call(route: RouteRuntime, request: Request, found: Configuration) -> dict[s
     if isinstance(spec, LambdaProxy):
         path = f"/2015-03-31/functions/{spec.function}/invocations"
         return {"method": "POST", "url": f"{_origin(spec.target, found)}{path}"}
-    if route.forward is None:
+    if route.forward is None or explained.head is None:
         return None
-    return _http_call(route.forward, request, found)
+    return _http_call(route.forward, request, explained.head, found)
 
 
 def _http_call(
-    forward: HttpForward, request: Request, found: Configuration
+    forward: HttpForward, request: Request, head: RequestHead, found: Configuration
 ) -> dict[str, Any] | None:
     destination = forward.destination(request)
     if destination is None:
         return None
-    raw = forward.head(request, destination, b"", b"")
+    raw = forward.head(request, head, destination, b"")
     line, *headers = raw.decode("latin-1").rstrip("\r\n").split("\r\n")
     return {
         "method": line.partition(" ")[0],

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+from bisect import bisect_right
 from typing import Any
 
 import yaml
@@ -16,15 +17,34 @@ import yaml
 from portico_cli.yaml_documents import Loader, line_starts, separates
 
 
-def field_line(text: str, document_line: int, path: str) -> int:
-    """The line of a field, or of its nearest parent that is written down."""
-    starts = line_starts(text)
-    start = _document_start(text, starts, document_line)
+class FieldLines:
+    """The lines of one text. A thousand problems in one file cut it into lines once."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._starts = line_starts(text)
+        self._separators = [n for n, at in enumerate(self._starts) if separates(text, at)]
+        self._composed: tuple[int, yaml.Node | None] = (-1, None)
+
+    def line(self, document_line: int, path: str) -> int:
+        """The line of a field, or of its nearest parent that is written down."""
+        position = bisect_right(self._separators, max(document_line - 1, 0))
+        # An anchor or `---` may stand before the content.
+        start = self._separators[position - 1] if position else 0
+        if self._composed[0] != start:
+            after = self._separators[position : position + 1]
+            end = self._starts[after[0]] if after else len(self._text)
+            self._composed = (start, _composed(self._text[self._starts[start] : end]))
+        node = self._composed[1]
+        return start + _walked(node, path) + 1 if node is not None else document_line
+
+
+def _composed(text: str) -> yaml.Node | None:
     try:
-        node = yaml.compose(text[starts[start] :], Loader=_FirstDocument)
+        node: yaml.Node | None = yaml.compose(text, Loader=_FirstDocument)
     except (yaml.YAMLError, RecursionError):
-        return document_line
-    return start + _walked(node, path) + 1 if node is not None else document_line
+        return None
+    return node
 
 
 class _FirstDocument(Loader):  # type: ignore[misc]
@@ -32,14 +52,6 @@ class _FirstDocument(Loader):  # type: ignore[misc]
 
     def get_single_node(self) -> Any:
         return self.get_node() if self.check_node() else None
-
-
-def _document_start(text: str, starts: list[int], document_line: int) -> int:
-    """Index of the line to compose from: an anchor or `---` may stand before the content."""
-    start = min(max(document_line, 1), len(starts)) - 1
-    while start > 0 and not separates(text, starts[start]):
-        start -= 1
-    return start
 
 
 def _walked(node: yaml.Node, path: str) -> int:

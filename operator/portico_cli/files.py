@@ -17,7 +17,7 @@ from typing import IO, Final, NamedTuple
 
 from portico_cli.backends import FILE_NAME as BACKENDS_FILE
 from portico_cli.documents import read
-from portico_cli.field_lines import field_line
+from portico_cli.field_lines import FieldLines
 from portico_cli.readings import Fault, Reading
 from portico_compiler.problems import ObjectRef, Problem, Reason, Source
 from portico_compiler.world import SourceDocument
@@ -57,10 +57,13 @@ class Files:
         self._stdin = stdin
         self._stdin_text: str | None = None
         self._readings: dict[str, tuple[Stamp, Reading]] = {}
+        self._lines: dict[str, FieldLines] = {}
+        """Of files with problems, since the last load."""
 
     def load(self, paths: Sequence[str]) -> Loaded:
         """Every document, in the order that decides age."""
         found = find(paths)
+        self._lines.clear()
         documents: list[SourceDocument] = []
         problems = list(found.problems)
         readings: dict[str, tuple[Stamp, Reading]] = {}
@@ -87,11 +90,14 @@ class Files:
             return None
         if problem.reason is Reason.MALFORMED_DOCUMENT or not problem.field:
             return source.line
-        try:
-            text = self._text(STDIN if source.file == _shown(STDIN) else source.file)
-        except (OSError, ValueError):
-            return source.line
-        return field_line(text, source.line, problem.field)
+        lines = self._lines.get(source.file)
+        if lines is None:
+            try:
+                text = self._text(STDIN if source.file == _shown(STDIN) else source.file)
+            except (OSError, ValueError):
+                return source.line
+            lines = self._lines[source.file] = FieldLines(text)
+        return lines.line(source.line, problem.field)
 
     def _reading(self, file: str, stamp: Stamp | None) -> Reading:
         known = self._readings.get(file)

@@ -14,10 +14,10 @@ from urllib.parse import quote
 
 from portico_cli.release import version
 from portico_dataplane.app import Gateway
-from portico_dataplane.core.identifiers import trace_id
+from portico_dataplane.core.identifiers import TRACE_BYTES, trace_id
 from portico_dataplane.core.messages import Request
 from portico_dataplane.core.router import Miss
-from portico_dataplane.http.head import HeadParser, RequestHead
+from portico_dataplane.http.head import RequestHead, parse
 from portico_dataplane.runtime import ApiRuntime, RouteRuntime, StageRuntime
 from portico_dataplane.settings import Settings
 from portico_dataplane.telemetry.meters import StageMeters
@@ -60,13 +60,13 @@ class Asked(NamedTuple):
         return rest[:cut], rest[cut:]
 
     def head(self) -> bytes:
-        """The bytes of the head."""
+        """The bytes of the head, without its empty line."""
         others = [(n, v) for n, v in self.headers if n.lower() != "host"]
         if "user-agent" not in {name.lower() for name, _ in others}:
             others.insert(0, ("User-Agent", f"portico/{version()}"))
         lines = [f"{self.method} {self.target} HTTP/1.1", f"Host: {self.host}"]
         lines += [f"{name}: {value}" for name, value in others]
-        return ("\r\n".join(lines) + "\r\n\r\n").encode("utf-8", "surrogateescape")
+        return "\r\n".join(lines).encode("utf-8", "surrogateescape")
 
 
 class Other(NamedTuple):
@@ -90,6 +90,7 @@ class Explained:
         self.api: ApiRuntime | None = None
         self.found_by = ""
         self.stage: StageRuntime | None = None
+        self.head: RequestHead | None = None
         self.request: Request | None = None
         self.route: RouteRuntime | None = None
         self.others: list[Other] = []
@@ -124,9 +125,10 @@ async def inquire(snapshot: Snapshot, asked: Asked) -> Explained:
 
 
 def _follow(gateway: Gateway, explained: Explained) -> Explained:
-    head = HeadParser(gateway.settings.max_headers).parse(explained.asked.head())
+    head = parse(explained.asked.head(), gateway.settings.max_headers)
     if isinstance(head, ErrorKind):
         return explained.refuse(head, "the request's head is refused before it is routed")
+    explained.head = head
     request = explained.request = _request(gateway, head)
     runtime = gateway.holder.current
     path, named = head.path, ""
@@ -156,19 +158,18 @@ def _request(gateway: Gateway, head: RequestHead) -> Request:
     request = Request()
     request.gateway = gateway.holder.current.gateway
     request.received_ms = int(time.time() * 1000)
-    request.headers = head.headers
+    request.lines = head.lines
     request.method = head.method
     request.version = head.version
     request.query = head.query
     request.raw_path = request.path = head.path
     request.domain_name = head.domain
-    request.scheme = "http"
     request.local_port = gateway.settings.port
     request.source_ip = "127.0.0.1"
     request.path_parameters = {}
-    request.request_id = request.extended_id = gateway.random.request_id()
+    request.request_id = request.extended_id = "-"
     seconds = request.received_ms // 1000
-    request.trace_id = trace_id(head.trace_id, seconds, gateway.random.take(12))
+    request.trace_id = trace_id(head.trace_id, seconds, gateway.chance.take(TRACE_BYTES))
     return request
 
 

@@ -9,19 +9,17 @@ run, so that `portico version` does not wait for a data plane.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import logging
 import os
 import re
 import sys
-import traceback
 from collections.abc import Callable, Sequence
 
 from portico_cli import release
+from portico_cli.crash import DEBUG, internal_error
 from portico_cli.files import STDIN, missing
 
 OK, PROBLEMS, USAGE, INTERRUPTED = 0, 1, 2, 130
-DEBUG = "PORTICO_DEBUG"
 
 _HEADER = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\r\n\0]*)")
 _METHOD = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -49,15 +47,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:  # the one place that may: a bug must not end in a traceback
         print(internal_error(error), file=sys.stderr)
         return PROBLEMS
-
-
-def internal_error(error: BaseException) -> str:
-    """What a person sees of a bug; the traceback with PORTICO_DEBUG only."""
-    text = "".join(traceback.format_exception(error))
-    number = hashlib.sha256(text.encode(errors="replace")).hexdigest()[:8]
-    if os.environ.get(DEBUG):
-        return f"{text}internal error {number}"
-    return f"internal error, please report ({number}; {DEBUG}=1 shows what happened)"
 
 
 class _Message(logging.Formatter):
@@ -227,15 +216,17 @@ def _existing(options: argparse.Namespace) -> list[str]:
 
 
 def _dev(options: argparse.Namespace) -> int:
-    from portico_cli import dev
-
     if STDIN in options.paths:
         options.usage_error("dev reads files again as they change; standard input cannot")
     if options.port == options.admin_port != 0:
         options.usage_error("--admin-port must differ from --port")
+    paths = tuple(_existing(options))
+
+    from portico_cli import dev
+
     return dev.run(
         dev.Options(
-            paths=tuple(_existing(options)),
+            paths=paths,
             host=options.host,
             port=options.port,
             admin_port=options.admin_port,

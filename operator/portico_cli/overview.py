@@ -11,6 +11,7 @@ import shlex
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
+from portico_cli.backends import FILE_NAME
 from portico_cli.configuration import Configuration
 from portico_cli.render import Printer, count, shown
 from portico_compiler import Condition, ObjectRef, RouteRow
@@ -30,6 +31,8 @@ class State(NamedTuple):
 
     routes: dict[RouteName, RouteRow]
     conditions: dict[ObjectRef, tuple[str, ...]]
+    unreachable: tuple[str, ...] = ()
+    """Services that routes name and that have no address: `namespace/name:port`."""
 
 
 def state_of(configuration: Configuration, refused: dict[str, str]) -> State:
@@ -37,7 +40,9 @@ def state_of(configuration: Configuration, refused: dict[str, str]) -> State:
     report = configuration.compiled.report
     routes = {(row.api, row.stage, row.key): row for row in report.routes}
     conditions = {ref: _cells(ref, found, refused) for ref, found in report.conditions.items()}
-    return State(routes, conditions)
+    upstreams = configuration.compiled.snapshot.endpoints.upstreams
+    unreachable = tuple(sorted(name for name, endpoints in upstreams.items() if not endpoints))
+    return State(routes, conditions, unreachable)
 
 
 def _cells(
@@ -69,12 +74,23 @@ def everything(printer: Printer, state: State) -> None:
     if state.conditions:
         _table(printer, _CONDITIONS, list(state.conditions.values()), "object")
         printer.line()
+    _hint(printer, state.unreachable)
 
 
 def _table(printer: Printer, head: Sequence[str], rows: list[tuple[str, ...]], noun: str) -> None:
     printer.table(head, rows[:MOST_ROWS])
     if len(rows) > MOST_ROWS:
         printer.line(f"… and {count(len(rows) - MOST_ROWS, f'more {noun}')}", "dim")
+
+
+def _hint(printer: Printer, unreachable: Iterable[str]) -> None:
+    """A Service without pods is nobody's mistake, but a developer wants to know."""
+    for upstream in unreachable:
+        name = upstream.rpartition(":")[0]
+        text = (
+            f"{upstream} has no address here, so its routes answer 503: add {name} to {FILE_NAME}"
+        )
+        printer.line(f"hint: {text}", "yellow")
 
 
 def _route_cells(row: RouteRow) -> tuple[str, ...]:
@@ -101,6 +117,7 @@ def differences(printer: Printer, before: State, now: State) -> int:
         printer.line(shown(text), colour)
     if len(lines) > MOST_ROWS:
         printer.line(f"… and {count(len(lines) - MOST_ROWS, 'more difference')}", "dim")
+    _hint(printer, sorted(set(now.unreachable) - set(before.unreachable)))
     return len(lines)
 
 

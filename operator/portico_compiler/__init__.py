@@ -26,6 +26,7 @@ __all__ = [
     "Report",
     "RouteRow",
     "Settings",
+    "Severity",
     "Source",
     "SourceDocument",
     "World",

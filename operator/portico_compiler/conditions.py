@@ -1,9 +1,9 @@
 """Report: what compiling found, as people and status writers want it.
 
 Made by `compiler.compile`; read by the command line (tables, exit code) and later by the
-operator's status writer. Promises: conditions follow from problems alone, so nothing can be
-False without a Problem that says why; everything expensive is worked out when first asked for,
-because an operator compiles far more often than it writes status.
+operator's status writer. Promises: conditions follow from problems and from what they mean for
+other objects, so nothing is False without a Problem that says why; everything expensive is
+worked out when first asked for, because an operator compiles more often than it writes status.
 """
 
 from __future__ import annotations
@@ -65,6 +65,8 @@ class Subject(NamedTuple):
     """Where it was read."""
     understood: bool
     """False: it could not be decoded, so its references are unknown."""
+    ours: bool
+    """Of our group: gets conditions."""
 
 
 class Report:
@@ -74,11 +76,13 @@ class Report:
         self,
         subjects: Callable[[], Iterable[Subject]],
         problems: Iterable[Problem],
+        consequences: Callable[[], Iterable[Problem]],
         addresses: Mapping[ObjectRef, tuple[str, ...]],
         rows: Callable[[], Iterable[RouteRow]],
     ) -> None:
         self._subjects = subjects
         self._found = problems
+        self._consequences = consequences
         self.addresses = addresses
         """URLs of every API and Stage that serves."""
         self._rows = rows
@@ -102,9 +106,10 @@ class Report:
     def conditions(self) -> Mapping[ObjectRef, tuple[Condition, ...]]:
         """Conditions of every object of our kinds, sorted by object."""
         by_object: dict[ObjectRef, list[Problem]] = {}
-        for problem in self._found:
+        for problem in (*self._found, *self._consequences()):
             by_object.setdefault(problem.object, []).append(problem)
-        subjects = sorted(self._subjects(), key=lambda subject: subject.ref)
+        ours = (subject for subject in self._subjects() if subject.ours)
+        subjects = sorted(ours, key=lambda subject: subject.ref)
         return {s.ref: conditions(s, by_object.get(s.ref, [])) for s in subjects}
 
     @cached_property

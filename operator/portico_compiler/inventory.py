@@ -71,6 +71,7 @@ class Inventory:
             self.by_kind.setdefault(document.ref.kind, []).append(document)
         self._services = {(d.ref.namespace, d.ref.name): d for d in self.of_kind("Service")}
         self._slices = self._index_slices(managed_slices_only)
+        self._tokens: dict[Hashable, Hashable] = {}
         self._grants: dict[str, list[Document]] = {}
         for grant in sorted(self.of_kind("ReferenceGrant"), key=lambda d: d.ref):
             self._grants.setdefault(grant.ref.namespace, []).append(grant)
@@ -104,10 +105,18 @@ class Inventory:
 
         Keys: ("Service", namespace, name), ("grants", namespace).
         """
+        try:
+            return self._tokens[key]
+        except KeyError:
+            pass
         assert isinstance(key, tuple)
+        found: Hashable
         if key[0] == "Service":
-            return self._services.get(key[1:])
-        return tuple(self._grants.get(key[1], ()))
+            found = self._services.get(key[1:])
+        else:
+            found = tuple(self._grants.get(key[1], ()))
+        self._tokens[key] = found
+        return found
 
     def _index_slices(self, managed_only: bool) -> dict[tuple[str, str], tuple[Document, ...]]:
         found: dict[tuple[str, str], list[Document]] = {}

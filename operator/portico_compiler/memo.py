@@ -8,10 +8,11 @@ did not use is forgotten when the compile is over.
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
-if TYPE_CHECKING:
-    from portico_compiler.world import Settings
+import msgspec
+
+from portico_compiler.world import Settings
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -50,9 +51,11 @@ class Memo:
 
     def open(self, settings: Settings) -> None:
         """A compile begins; under other settings nothing remembered holds."""
-        if self._settings is not None and self._settings != settings:
+        # These two go into the manifest and into nothing that is remembered.
+        relevant = msgspec.structs.replace(settings, marks={}, build="")
+        if self._settings != relevant:
             self._shelves.clear()
-        self._settings = settings
+        self._settings = relevant
 
     def shelf(self, name: str) -> Shelf[Any, Any]:
         """The shelf of a pass."""

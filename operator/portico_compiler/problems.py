@@ -22,7 +22,7 @@ class ObjectRef(NamedTuple):
     """metadata.name; empty when a document does not say."""
 
     def __str__(self) -> str:
-        where = f"{self.namespace}/{self.name}" if self.namespace else self.name
+        where = f"{self.namespace}/{self.name}" if self.namespace and self.name else self.name
         return f"{self.kind or 'document'} {where}".rstrip()
 
 
@@ -31,7 +31,7 @@ class Source(NamedTuple):
 
     file: str
     """Path as the user gave it."""
-    index: int = 0
+    index: int = 0  # type: ignore[assignment]  # nobody looks for a value in it
     """Number of the document in the file, from 0."""
     line: int | None = None
     """First line of the document, from 1, when known."""

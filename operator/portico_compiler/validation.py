@@ -190,7 +190,9 @@ def _steps(path: list[str | int], document: Any) -> tuple[str | int, ...]:
 def _meant(error: Any) -> list[Any] | None:
     """The alternative whose type the value has: only its mistakes help."""
     for branch in error.kind.context:
-        if not any(e.kind.name == "type" and e.instance_path == error.instance_path for e in branch):
+        if not any(
+            e.kind.name == "type" and e.instance_path == error.instance_path for e in branch
+        ):
             return list(branch)
     return None
 

@@ -95,7 +95,7 @@ class SourceDocument(NamedTuple):
     """What the document holds; anything but a mapping is a Problem."""
     file: str
     """Path as the user gave it."""
-    index: int = 0
+    index: int = 0  # type: ignore[assignment]  # nobody looks for a value in it
     """Number of the document in its file, from 0."""
     line: int | None = None
     """First line of the document, from 1."""
@@ -111,7 +111,7 @@ class World(msgspec.Struct, frozen=True, kw_only=True):
 
     @staticmethod
     def from_documents(
-        documents: Iterable[SourceDocument], settings: Settings = Settings()
+        documents: Iterable[SourceDocument], settings: Settings | None = None
     ) -> tuple[World, list[Problem]]:
         """Objects from files, and what kept the other documents from being one.
 
@@ -122,11 +122,13 @@ class World(msgspec.Struct, frozen=True, kw_only=True):
         for document in documents:
             intake.take(document)
         objects = tuple(intake.objects.values())
-        return World(settings=settings, objects=objects), intake.problems
+        return World(settings=settings or Settings(), objects=objects), intake.problems
 
 
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\Z")
-_SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?\Z")
+_SUBDOMAIN = re.compile(
+    r"(?!.{254})[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*\Z"
+)
 _ENVELOPE = frozenset({"apiVersion", "kind", "metadata", "status"})
 
 
@@ -244,10 +246,10 @@ def _object(
     ref: ObjectRef, raw: dict[str, Any], metadata: dict[str, Any], age: int, source: Source
 ) -> Object:
     body = {key: value for key, value in raw.items() if key not in _ENVELOPE}
-    # Deterministic, so that a file whose keys were only reordered compiles to nothing new.
-    content = msgspec.json.encode([body, metadata.get("labels")], order="deterministic")
+    # In the order of the file: of several templates the first may count (AWS §3.5).
+    content = msgspec.json.encode([body, metadata.get("labels")])
     if ref.kind == "Secret":
-        body = {**body, **{key: _redacted(body[key]) for key in ("data", "stringData") & body.keys()}}
+        body |= {key: _redacted(body[key]) for key in ("data", "stringData") if key in body}
     labels = metadata.get("labels")
     generation = metadata.get("generation")
     return Object(
@@ -256,7 +258,7 @@ def _object(
         resource_version=hashlib.sha256(content).hexdigest(),
         uid=uid_of(ref),
         created=f"{age:010d}",
-        generation=generation if isinstance(generation, int) else 1,
+        generation=generation if type(generation) is int else 1,
         labels=_labels(labels),
         source=source,
     )

@@ -1,7 +1,8 @@
 """Where the data plane's time goes: `python tests/bench/hotspots.py [--how calls|perf|syscalls]`.
 
 For whoever works on the hot path. `calls` runs the gateway under cProfile in a process of its
-own (Python functions; small ones look dearer than they are), `perf` samples the worker of a real
+own (Python functions; small ones look dearer than they are, and what uvloop and the kernel do in
+`transport.write` counts as the caller's own), `perf` samples the worker of a real
 data plane (C functions and kernel), `syscalls` counts its system calls. wrk loads it meanwhile.
 """
 
@@ -82,8 +83,8 @@ def calls(options: argparse.Namespace, site: Site, cores: Cores) -> None:
         per = 1e6 / stretch.requests
         place = file.replace(str(ROOT) + "/", "").partition("site-packages/")[2] or file
         place = place.replace(str(ROOT) + "/", "")
-        calls_per = count / stretch.requests
-        print(f"{own * per:8.2f} {total * per:8.2f} {calls_per:7.2f}  {place}:{line} {name}")
+        each = count / stretch.requests
+        print(f"{own * per:8.2f} {total * per:8.2f} {each:7.2f}  {place}:{line} {name}")
 
 
 def attached(options: argparse.Namespace, site: Site, cores: Cores) -> None:
@@ -122,7 +123,7 @@ def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--how", choices=["calls", "perf", "syscalls"], default="calls")
     parser.add_argument("--case", choices=list(BODIES), default="small")
-    parser.add_argument("--seconds", type=float, default=4)
+    parser.add_argument("--seconds", type=int, default=4)
     parser.add_argument("--top", type=int, default=45, help="lines to print")
     options = parser.parse_args(argv)
     cores = Cores()

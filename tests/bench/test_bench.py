@@ -7,7 +7,7 @@ import os
 import pytest
 
 from benchmark import cpu, load, openloop, report, snapshots
-from benchmark.ratios import BOUNDS, Bound, judge, ratio
+from benchmark.ratios import BOUNDS, Bound, failed, judge, ratio
 from benchmark.systems import BODIES, DEFAULT_SYSTEMS, REGISTRY
 from portico_ir import codec, invariants
 from portico_ir.model import RoutesUnit, Snapshot, Unit
@@ -58,7 +58,16 @@ def test_ratio_leaves_out_rounds_that_one_side_lacks() -> None:
     [({"x": 0.6}, "hold"), ({"x": 0.61}, "miss"), ({}, "not measured")],
 )
 def test_a_bound_holds_up_to_its_limit(figures: dict[str, float], verdict: str) -> None:
-    assert judge([Bound("x", "x", 0.6)], figures)[0].verdict == verdict
+    assert judge([Bound("x", "small", "x", 0.6)], figures)[0].verdict == verdict
+
+
+def test_a_gate_that_was_asked_for_and_not_measured_fails_the_run() -> None:
+    gate = Bound("x", "small", "x", 0.6, enforced=True)
+    goal = Bound("x", "small", "x", 0.5)
+    assert failed(judge([gate, goal], {"x": 0.55}), {"small"}) == []
+    assert failed(judge([gate, goal], {"x": 0.7}), {"small"}) == [gate]
+    assert failed(judge([gate, goal], {}), {"small"}) == [gate]
+    assert failed(judge([gate, goal], {}), {"scale"}) == []
 
 
 def test_wrk_summary() -> None:
@@ -133,7 +142,7 @@ def test_bodies_are_as_documented() -> None:
         "1m": 1024 * 1024,
     }
     assert set(DEFAULT_SYSTEMS) <= set(REGISTRY)
-    assert {bound.limit > 0 for bound in BOUNDS} == {True}
+    assert {bound.part for bound in BOUNDS} == {*BODIES, "latency", "scale"}
 
 
 def units_of(document: Snapshot) -> dict[str, Unit]:

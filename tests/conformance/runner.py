@@ -103,8 +103,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("-k", default="", metavar="TEXT", help="only cases whose id holds TEXT")
     parser.add_argument("-v", "--verbose", action="store_true", help="name every case")
     given = parser.parse_args(arguments)
-    if not given.cases.is_dir():
-        parser.error(f"{given.cases} is no folder")
+    if not given.cases.exists():
+        parser.error(f"there is no {given.cases}")
     found = [case for case in cases.load(given.cases) if given.k in case.id]
     if not found:
         parser.error(f"there are no cases in {given.cases}")

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 
 import httptools
 import pytest
-from hypothesis import given, note
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from engine import Engine
@@ -25,8 +25,9 @@ from raw_upstream import Exchange, Upstream
 from real_nginx import NGINX, Nginx
 from request_bytes import Written, ambiguous, written
 
-CROWD = 40
-"""Clients of one example: they wait together."""
+CROWD = (20, 40)
+"""Clients of one example: they wait together, so that what costs time here, waiting for what does
+not come, is paid once for all of them."""
 WAIT_MS = 150
 """How long the gateway and nginx wait for what does not come."""
 EXPECTED = frozenset({100, 200, 400, 403, 404, 408, 413, 431})
@@ -34,6 +35,8 @@ EXPECTED = frozenset({100, 200, 400, 403, 404, 408, 413, 431})
 
 Request = tuple[bytes, bytes, bytes]
 """Method, target and body, as an upstream reads it."""
+Reading = list[Request | None]
+"""Requests in order; None for one that was understood and answered here (an unknown host)."""
 
 
 @pytest.fixture(scope="module")
@@ -56,8 +59,18 @@ def nginx() -> Iterator[Nginx]:
 
 
 def crowd(strategy: st.SearchStrategy[Written]) -> st.SearchStrategy[list[Written]]:
-    """A whole crowd in the usual case; few when an example is made smaller."""
-    return st.lists(strategy, min_size=1, max_size=CROWD)
+    """A crowd of clients."""
+    return st.lists(strategy, min_size=CROWD[0], max_size=CROWD[1])
+
+
+def crowds(share: int) -> settings:
+    """The profile's examples divided by `share`, because each is a crowd; and none made smaller,
+    because a failure names the one client that it is about."""
+    return settings(
+        max_examples=max(1, settings().max_examples // share),
+        phases=[Phase.explicit, Phase.reuse, Phase.generate],
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+    )
 
 
 def address(number: int) -> str:
@@ -119,31 +132,43 @@ def _client(exchange: Exchange) -> str:
     return forwarded.rpartition(b"for=")[2].partition(b";")[0].decode()
 
 
-def ours(engine: Engine, clients: list[Written]) -> list[list[Request]]:
-    """Run a crowd against the engine; check what holds for any input; what was passed on."""
+def ours(engine: Engine, clients: list[Written]) -> list[Reading]:
+    """Run a crowd against the engine; check what holds for any input; how it was read."""
     engine.upstream.forget()
     read = converse(engine.port, clients)
     engine.settle()
-    result = passed_on(engine.upstream, len(clients))
-    for client, data, requests in zip(clients, read, result, strict=True):
-        note(f"wrote {client.data!r}")
-        note(f"read  {data!r}")
-        note(f"passed on {requests}")
-        check_answers(Recorded(data).answers(), requests)
+    readings = []
+    for client, data, requests in zip(
+        clients, read, passed_on(engine.upstream, len(clients)), strict=True
+    ):
+        try:
+            readings.append(reading(Recorded(data).answers(), requests))
+        except AssertionError as error:
+            raise AssertionError(
+                f"wrote {client.pieces}, read {data!r}, passed on {requests}"
+            ) from error
     assert not engine.failures, engine.failures
-    return result
+    return readings
 
 
-def check_answers(answers: list[Answer], requests: list[Request]) -> None:
-    """Well-formed, of the expected kinds, one for each request, and nothing after a refusal."""
+def reading(answers: list[Answer], requests: list[Request]) -> Reading:
+    """Answers are well-formed, of the expected kinds, one for each request that was passed on, and
+    none comes after a refusal; what they were answers to."""
     final = [answer for answer in answers if answer.status != 100]
-    assert {answer.status for answer in answers} <= EXPECTED, answers
+    assert {answer.status for answer in answers} <= EXPECTED
     assert [answer.body for answer in final if answer.status == 200] == [b"ok"] * len(requests)
     for answer in final[:-1]:
-        assert not answer.closes, answers
-        assert answer.status not in (400, 408, 431), answers
+        assert not answer.closes
+        assert answer.status not in (400, 408, 431)
+    left = iter(requests)
+    return [
+        next(left) if answer.status == 200 else None
+        for answer in final
+        if answer.status not in (400, 408, 431)
+    ]
 
 
+@crowds(share=10)
 @given(crowd(written()))
 def test_an_answer_or_an_end(engine: Engine, clients: list[Written]) -> None:
     """Never a hang, a crash, an answer that is none, or one more than was asked for; and llhttp
@@ -152,33 +177,54 @@ def test_an_answer_or_an_end(engine: Engine, clients: list[Written]) -> None:
         assert llhttp_reads(client.data, requests), (client.data, requests)
 
 
+@crowds(share=5)
 @given(crowd(ambiguous()))
 def test_nothing_ambiguous_is_passed_on(engine: Engine, clients: list[Written]) -> None:
     """Nor anything behind it."""
     for client, requests in zip(clients, ours(engine, clients), strict=True):
-        assert not requests, client.data
+        assert not any(requests), client.data
 
 
 @pytest.mark.nginx
+@crowds(share=10)
 @given(crowd(written()))
 def test_nginx_reads_the_same(engine: Engine, nginx: Nginx, clients: list[Written]) -> None:
     """What we pass on, nginx passes on: the same requests in the same order."""
     mine = ours(engine, clients)
-    nginx.upstream.forget()
-    converse(nginx.port, clients)
-    for client, requests, theirs in zip(
-        clients, mine, passed_on(nginx.upstream, len(clients)), strict=True
-    ):
-        note(f"nginx {theirs}")
-        assert same_reading(requests, theirs), (client.data, requests, theirs)
+    different: list[tuple[Written, Reading, list[Request]]] = []
+    # Its patience is as short as ours, and a busy machine may use it up: a difference is one when
+    # it comes again.
+    for _ in range(3):
+        nginx.upstream.forget()
+        converse(nginx.port, clients)
+        theirs = passed_on(nginx.upstream, len(clients))
+        rows = zip(clients, mine, theirs, strict=True)
+        different = [row for row in rows if not same_reading(row[1], row[2])]
+        if not different:
+            return
+    client, requests, others = different[0]
+    raise AssertionError(f"wrote {client.pieces}, passed on {requests}, nginx {others}")
 
 
-def same_reading(mine: list[Request], theirs: list[Request]) -> bool:
+def by_name(request: Request) -> Request:
+    """REST APIs take several slashes at the start of a path for one (AWS §3.2)."""
+    method, target, body = request
+    return method, b"/" + target.lstrip(b"/"), body
+
+
+def same_reading(mine: Reading, theirs: list[Request]) -> bool:
     """Whether ours is where theirs begins: being stricter ends a connection earlier."""
-    return theirs[: len(mine)] == mine
+    if len(mine) > len(theirs):
+        return all(one is None for one in mine[len(theirs) :]) and same_reading(
+            mine[: len(theirs)], theirs
+        )
+    return all(
+        one is None or by_name(one) == by_name(other)
+        for one, other in zip(mine, theirs, strict=False)
+    )
 
 
-def llhttp_reads(data: bytes, mine: list[Request]) -> bool:
+def llhttp_reads(data: bytes, mine: Reading) -> bool:
     """Whether llhttp, in strict mode, reads in `data` what we did."""
     reader = _Reader()
     while data:

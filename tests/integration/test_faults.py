@@ -18,7 +18,6 @@ from pathlib import Path
 import pytest
 
 from engine import Engine
-from portico_dataplane import tasks
 from portico_ir.model import Endpoint
 from raw_http import Cut, RawClient
 from raw_upstream import BODY, CLOSE, HOLD, OK, RESET, Script, Step, Upstream, Wait
@@ -49,7 +48,7 @@ def is_clean(engine: Engine) -> None:
 
     def clean() -> bool:
         open_, idle = gateway.upstreams.counts()
-        return not (gateway.connections or gateway.in_flight or open_ - idle or tasks.running())
+        return not (gateway.connections or gateway.in_flight or open_ - idle or engine.tasks())
 
     engine.until(clean, "everything was given back")
     assert not engine.failures, engine.failures
@@ -299,24 +298,44 @@ def test_a_client_that_leaves_a_tunnel(engine: Engine, leave: Leave) -> None:
     up.wait_for(lambda: bool(up.exchanges[0].ended), "the end of the tunnel")
 
 
-@LEAVES
-def test_a_client_that_leaves_while_it_is_connected_for(leave: Leave) -> None:
-    """The upstream's queue is full, so that connecting to it takes until it is not."""
+@pytest.fixture
+def full_queue() -> Iterator[Endpoint]:
+    """An address whose queue is full: connecting to it takes until somebody gives up."""
     with socket.socket() as deaf, ExitStack() as filling:
         deaf.bind(("127.0.0.1", 0))
         deaf.listen(0)
-        port = deaf.getsockname()[1]
+        address = deaf.getsockname()
         for _ in range(4):
             sock = filling.enter_context(socket.socket())
             sock.setblocking(False)
-            sock.connect_ex(("127.0.0.1", port))
-        with Engine(endpoints=(Endpoint(host="127.0.0.1", port=port),)) as engine:
-            with RawClient(engine.port) as client:
-                client.send(get(b"/x"))
-                engine.until(lambda: bool(engine.gateway.in_flight), "the request is in progress")
-                leave(client)
-            engine.until(lambda: not engine.gateway.in_flight, "the request is given up")
-            engine.until(lambda: not engine.gateway.connections, "the client is forgotten")
+            sock.connect_ex(address)
+        yield Endpoint(host="127.0.0.1", port=address[1])
+
+
+@LEAVES
+def test_a_client_that_leaves_while_it_is_connected_for(full_queue: Endpoint, leave: Leave) -> None:
+    """Its request ends at once, the attempt to connect by its own time limit."""
+    with Engine(endpoints=(full_queue,), connect_timeout_s=0.3) as engine:
+        with RawClient(engine.port) as client:
+            client.send(get(b"/x"))
+            engine.until(lambda: bool(engine.gateway.in_flight), "the request is in progress")
+            leave(client)
+        is_clean(engine)
+
+
+def test_an_upstream_that_cannot_be_connected_to(full_queue: Endpoint) -> None:
+    with Engine(endpoints=(full_queue,), connect_timeout_s=0.3) as engine:
+        assert answer_of(engine, get(b"/x")) == (504, {"message": NETWORK})
+        is_clean(engine)
+
+
+def test_a_gateway_that_stops_while_it_connects(full_queue: Endpoint) -> None:
+    """Leaving the block stops it; nothing may be left on its loop."""
+    with Engine(endpoints=(full_queue,), connect_timeout_s=60) as engine:
+        client = RawClient(engine.port)
+        client.send(get(b"/x"))
+        engine.until(lambda: bool(engine.gateway.in_flight), "the request is in progress")
+    client.close()
 
 
 @LEAVES
@@ -477,7 +496,10 @@ class Sender(threading.Thread):
 
     def run(self) -> None:
         for _ in range(TOTAL // 65536):
-            self._client.send(self._piece)
+            try:
+                self._client.send(self._piece)
+            except OSError:
+                return  # closed by the test
             self.sent += 65536
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -66,6 +67,8 @@ class HttpServer:
 
     def __init__(self, answer: Callable[[Received], Answer]) -> None:
         self._answer = answer
+        self.authority = ""
+        """`127.0.0.1:PORT` once it listens."""
         self._server: asyncio.Server | None = None
         self._handlers: set[asyncio.Task[Any]] = set()
         self._writers: set[asyncio.StreamWriter] = set()
@@ -73,12 +76,7 @@ class HttpServer:
     async def start(self) -> None:
         """Listen on a free port."""
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-
-    @property
-    def authority(self) -> str:
-        """`127.0.0.1:PORT`."""
-        assert self._server is not None
-        return f"127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+        self.authority = f"127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
 
     async def stop(self) -> None:
         """Close every connection and wait for their handlers."""
@@ -101,8 +99,8 @@ class HttpServer:
         except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, ValueError):
             pass  # the gateway has left, or sent what is no HTTP: the expectation will tell
         finally:
-            writer.transport.abort()
             self._writers.discard(writer)
+            await cut(writer)
             self._handlers.discard(task)
 
 
@@ -230,6 +228,13 @@ def _encoded(answer: Answer, method: str) -> bytes:
         lines.append(f"Content-Length: {len(answer.body)}")
     head = "\r\n".join(lines).encode() + b"\r\n\r\n"
     return head if bodiless or method == "HEAD" else head + answer.body
+
+
+async def cut(writer: asyncio.StreamWriter) -> None:
+    """Close a connection at once, and wait until it is."""
+    writer.transport.abort()
+    with contextlib.suppress(OSError):
+        await writer.wait_closed()
 
 
 async def read_request(

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from conformance_backends import parse_head, read_body
+from conformance_backends import cut, parse_head, read_body
 
 TIMEOUT = 20.0
 """Seconds for one exchange; only ever spent by a gateway that hangs."""
@@ -62,7 +62,7 @@ async def exchange(
     except (OSError, ValueError, asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
         raise NoAnswer(f"no whole answer: {type(error).__name__} {error}") from None
     finally:
-        writer.transport.abort()
+        await cut(writer)
 
 
 async def read_response(reader: asyncio.StreamReader, method: str) -> Response:

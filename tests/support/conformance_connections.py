@@ -19,7 +19,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from msgspec import UNSET
 
-from conformance_backends import BackendServer
+from conformance_backends import BackendServer, cut
 from conformance_cases import Close, Connect, Expectation, Receive, Send
 from conformance_client import TIMEOUT, NoAnswer, Response, read_response, request_bytes
 from conformance_matching import differences, shown
@@ -116,11 +116,13 @@ class Clients:
         try:
             answer = await asyncio.wait_for(read_response(reader, "GET"), TIMEOUT)
         except (TimeoutError, OSError, ValueError, asyncio.IncompleteReadError) as error:
-            writer.transport.abort()
+            await cut(writer)
             raise NoAnswer(f"no answer to the handshake: {type(error).__name__}") from None
         if answer.status != 101:
-            writer.transport.abort()
+            await cut(writer)
             return answer
+        if action.client in self._open:
+            await cut(self._open[action.client].writer)
         connection = self._open[action.client] = _Connection(reader, writer)
         connection.id = self._id_from_events()
         return answer
@@ -192,12 +194,12 @@ class Clients:
                 pass
         except (TimeoutError, OSError, asyncio.IncompleteReadError):
             pass  # the steps that follow look at what the close has caused
-        connection.writer.transport.abort()
+        await cut(connection.writer)
 
     async def close(self) -> None:
         """Drop every connection."""
         for connection in self._open.values():
-            connection.writer.transport.abort()
+            await cut(connection.writer)
 
     def _of(self, client: str) -> _Connection:
         if client not in self._open:

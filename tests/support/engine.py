@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Coroutine, Mapping
+from types import CoroutineType
 from typing import Any, Final, Self, TypeVar
 
 import msgspec
@@ -136,6 +137,16 @@ class Engine:
         except TimeoutError:
             raise AssertionError(f"waited in vain until {what}") from None
 
+    @staticmethod
+    def tasks() -> list[str]:
+        """Tasks of the engine's own; to be asked on its loop."""
+        return [
+            task.get_name()
+            for task in asyncio.all_tasks()
+            if isinstance(coro := task.get_coro(), CoroutineType)
+            and "portico_dataplane" in coro.cr_code.co_filename
+        ]
+
     def settle(self) -> None:
         """When this returns, whatever earlier input could still reach the upstream has: a whole
         request went through the same loop, to the same upstream, after it."""
@@ -170,12 +181,17 @@ class Engine:
 
 
 async def _others() -> list[str]:
-    """Names of the tasks that are still there after a moment to end in."""
+    """The tasks that are still there after a moment to end in; they are ended then."""
     ours = asyncio.current_task()
     left = [task for task in asyncio.all_tasks() if task is not ours]
     if left:
         await asyncio.wait(left, timeout=1)
-    return [repr(task) for task in left if not task.done()]
+    left = [task for task in left if not task.done()]
+    names = [repr(task) for task in left]
+    for task in left:
+        task.cancel()
+    await asyncio.gather(*left, return_exceptions=True)
+    return names
 
 
 def snapshot(units: Mapping[str, Unit], upstreams: dict[str, tuple[Endpoint, ...]]) -> Snapshot:

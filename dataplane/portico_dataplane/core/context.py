@@ -216,7 +216,6 @@ _PLAIN: Final = frozenset(
         "apiId",
         "dataProcessed",
         "extendedRequestId",
-        "identity.sourceIp",
         "integration.integrationStatus",
         "integration.latency",
         "integration.status",

@@ -18,7 +18,7 @@ from portico_dataplane.core.trie import (
     Found,
     Methods,
     Node,
-    cut,
+    cutter,
 )
 from portico_ir.model import ApiKind
 
@@ -95,7 +95,7 @@ def explain(
 def _request(kind: ApiKind, path: str) -> list[str] | paths.BadPath:
     if path and path[0] != "/":
         return paths.BadPath("it does not start with '/'")
-    return paths.decode(cut(kind, path or "/"))
+    return paths.decode(cutter(kind)(path or "/"))
 
 
 def _candidates(root: Node[T]) -> Iterator[Candidate[T]]:

@@ -1,28 +1,23 @@
 """Which headers go on to a backend and which come back to the client, and under what name.
 
-Called by `integrations/http.py` for every forwarded request, so the decision for a header
-name is one look-up: every spelling seen is remembered (bounded). The tables are AWS §3.8
-(REST, HTTP_PROXY column, as recorded) and RFC 9110 §7.6.1 (HTTP APIs). Pure.
+The tables are AWS §3.8 (REST: the HTTP_PROXY column, as recorded) and RFC 9110 §7.6.1 (HTTP
+APIs). `http/lines.py` asks once for each line it has not seen; what depends on several lines,
+or on the request, is here too: X-Forwarded-For, Forwarded. Pure.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from functools import lru_cache
 from typing import Final
 
-from portico_dataplane.core.messages import Headers
 from portico_ir.model import ApiKind
-
-_MOST_SPELLINGS: Final = 4096
 
 PASS: Final = 0
 DROP: Final = 1
+"""Not passed on; or passed on in another form, by `forwarded_for` or `forwarded`."""
 REMAP: Final = 2
 """Goes on as `x-amzn-Remapped-<Name>` (AWS §3.8)."""
-FORWARDED_FOR: Final = 3
-FORWARDED: Final = 4
-USER_AGENT: Final = 5
-CONTENT_TYPE: Final = 6
-DATE: Final = 7
 
 _HOP_BY_HOP: Final = (
     b"connection",
@@ -35,52 +30,47 @@ _HOP_BY_HOP: Final = (
 )
 """RFC 9110 §7.6.1; Connection's own list is honoured beside it."""
 
-_REST_REQUEST: Final = {
-    **dict.fromkeys(_HOP_BY_HOP, DROP),
-    **dict.fromkeys(
-        (
-            b"content-encoding",
-            b"content-length",
-            b"content-md5",
-            b"expect",
-            b"host",
-            b"max-forwards",
-            b"proxy-authenticate",
-            b"proxy-authorization",
-            b"server",
-            b"via",
-            b"www-authenticate",
-            b"x-amzn-trace-id",
-            b"x-amzn-apigateway-api-id",
-            b"x-forwarded-port",
-            b"x-forwarded-proto",
-        ),
-        DROP,
+_REST_REQUEST: Final = dict.fromkeys(
+    (
+        *_HOP_BY_HOP,
+        b"content-encoding",
+        b"content-length",
+        b"content-md5",
+        b"expect",
+        b"host",
+        b"max-forwards",
+        b"proxy-authenticate",
+        b"proxy-authorization",
+        b"server",
+        b"via",
+        b"www-authenticate",
+        b"x-amzn-trace-id",
+        b"x-amzn-apigateway-api-id",
+        b"x-forwarded-for",
+        b"x-forwarded-port",
+        b"x-forwarded-proto",
     ),
-    b"x-forwarded-for": FORWARDED_FOR,
-    b"user-agent": USER_AGENT,
-}
+    DROP,
+)
 
 # HTTP APIs turn X-Forwarded-* into Forwarded (AWS §2.4).
-_HTTP_REQUEST: Final = {
-    **dict.fromkeys(_HOP_BY_HOP, DROP),
-    **dict.fromkeys(
-        (
-            b"content-length",
-            b"expect",
-            b"host",
-            b"proxy-authenticate",
-            b"proxy-authorization",
-            b"x-amzn-trace-id",
-            b"x-forwarded-host",
-            b"x-forwarded-port",
-            b"x-forwarded-proto",
-        ),
-        DROP,
+_HTTP_REQUEST: Final = dict.fromkeys(
+    (
+        *_HOP_BY_HOP,
+        b"content-length",
+        b"expect",
+        b"forwarded",
+        b"host",
+        b"proxy-authenticate",
+        b"proxy-authorization",
+        b"x-amzn-trace-id",
+        b"x-forwarded-for",
+        b"x-forwarded-host",
+        b"x-forwarded-port",
+        b"x-forwarded-proto",
     ),
-    b"forwarded": FORWARDED,
-    b"x-forwarded-for": FORWARDED_FOR,
-}
+    DROP,
+)
 
 _REST_RESPONSE: Final = {
     **dict.fromkeys(
@@ -114,31 +104,24 @@ _REST_RESPONSE: Final = {
         ),
         REMAP,
     ),
-    b"content-type": CONTENT_TYPE,
 }
 
-_HTTP_RESPONSE: Final = {
-    **dict.fromkeys(_HOP_BY_HOP, DROP),
-    **dict.fromkeys((b"content-length", b"apigw-requestid", b"proxy-authenticate"), DROP),
-    b"date": DATE,
-}
+_HTTP_RESPONSE: Final = dict.fromkeys(
+    (*_HOP_BY_HOP, b"content-length", b"apigw-requestid", b"proxy-authenticate"), DROP
+)
 
 
 class NameTable:
-    """Header name, in any spelling, to what becomes of it."""
+    """Header name (lower case) to what becomes of it."""
 
-    __slots__ = ("_by_lower", "spellings")
+    __slots__ = ("_codes",)
 
-    def __init__(self, by_lower: dict[bytes, int]) -> None:
-        self._by_lower = by_lower
-        self.spellings: dict[bytes, int] = {}
+    def __init__(self, codes: dict[bytes, int]) -> None:
+        self._codes = codes
 
-    def learn(self, name: bytes) -> int:
-        """The code of a spelling not seen yet."""
-        code = self._by_lower.get(name.lower(), PASS)
-        if len(self.spellings) < _MOST_SPELLINGS:
-            self.spellings[name] = code
-        return code
+    def code(self, lower: bytes) -> int:
+        """PASS unless the table says otherwise."""
+        return self._codes.get(lower, PASS)
 
 
 REQUEST_NAMES: Final = {
@@ -152,126 +135,55 @@ RESPONSE_NAMES: Final = {
     ApiKind.WEBSOCKET: NameTable(_REST_RESPONSE),
 }
 
-
-def connection_tokens(connection: bytes) -> frozenset[bytes]:
-    """Names that a Connection header (lower case) takes out of the message, besides itself."""
-    return frozenset(
-        token
-        for token in (part.strip() for part in connection.split(b","))
-        if token and token not in (b"close", b"keep-alive", b"upgrade")
-    )
+DEFAULT_TYPE: Final = b"Content-Type: application/json\r\n"
+"""AWS §2.4: REST answers are application/json unless something says otherwise."""
 
 
-def rest_request(
-    parts: list[bytes],
-    headers: Headers,
-    named: frozenset[bytes],
-    source_ip: str,
-    user_agent: bytes,
-) -> None:
-    """Append the client's headers, as a REST API passes them on, to `parts`.
+@lru_cache(4096)
+def first_forwarded_for(source_ip: str) -> bytes:
+    """The X-Forwarded-For line when none came."""
+    return forwarded_for((), source_ip)
 
-    `named`: lower-case names the client's Connection header listed. `user_agent`: sent when
-    the client has none (AWS §2.4). X-Forwarded-For is appended to.
+
+@lru_cache(4096)
+def first_forwarded(source_ip: str, host: str, scheme: str) -> bytes:
+    """The Forwarded line when none came."""
+    return forwarded((), (), source_ip, host, scheme)
+
+
+def forwarded_for(earlier: Iterable[bytes], source_ip: str) -> bytes:
+    """The X-Forwarded-For line of a REST API: the hops that came, then the client."""
+    hops = [value for value in earlier if value]
+    hops.append(source_ip.encode("ascii", "replace"))
+    return b"X-Forwarded-For: %b\r\n" % b", ".join(hops)
+
+
+def forwarded(
+    earlier: Iterable[bytes], hops: Iterable[bytes], source_ip: str, host: str, scheme: str
+) -> bytes:
+    """The Forwarded line of an HTTP API (RFC 7239, AWS §2.4).
+
+    `earlier`: values of Forwarded that came; `hops`: values of X-Forwarded-For that came, which
+    become `for=` elements behind them; our own element is last.
     """
-    table = REQUEST_NAMES[ApiKind.REST]
-    spellings = table.spellings
-    hops = b""
-    for name, value in headers:
-        code = spellings.get(name)
-        if code is None:
-            code = table.learn(name)
-        if code == PASS or code == USER_AGENT:
-            if named and name.lower() in named:
-                continue
-            if code:
-                user_agent = b""
-            parts += (name, b": ", value, b"\r\n")
-        elif code == FORWARDED_FOR:
-            hops += value + b", "
-    parts += (b"X-Forwarded-For: ", hops, source_ip.encode("ascii"), b"\r\n")
-    if user_agent:
-        parts += (b"User-Agent: ", user_agent, b"\r\n")
-
-
-def http_request(
-    parts: list[bytes],
-    headers: Headers,
-    named: frozenset[bytes],
-    source_ip: str,
-    host: str,
-    scheme: str,
-) -> None:
-    """Append the client's headers, as an HTTP API passes them on, to `parts`.
-
-    What came as X-Forwarded-For becomes `for=` elements of Forwarded (RFC 7239), after those
-    that were there, before our own.
-    """
-    table = REQUEST_NAMES[ApiKind.HTTP]
-    spellings = table.spellings
-    earlier: list[bytes] = []
-    hops: list[bytes] = []
-    for name, value in headers:
-        code = spellings.get(name)
-        if code is None:
-            code = table.learn(name)
-        if code == PASS:
-            if named and name.lower() in named:
-                continue
-            parts += (name, b": ", value, b"\r\n")
-        elif code == FORWARDED:
-            earlier.append(value)
-        elif code == FORWARDED_FOR:
-            hops += [b"for=" + _node(hop.strip()) for hop in value.split(b",") if hop.strip()]
-    elements = earlier + hops
-    prefix = b", ".join(elements) + b", " if elements else b""
-    own = f"for={_node_text(source_ip)};host={host};proto={scheme}\r\n"
-    parts += (b"Forwarded: ", prefix, own.encode("ascii"))
+    elements = [value for value in earlier if value]
+    for value in hops:
+        elements += [b"for=" + _node(hop) for part in value.split(b",") if (hop := part.strip())]
+    own = f"for={_node_text(source_ip)};host={host};proto={scheme}"
+    elements.append(own.encode("ascii", "replace"))
+    return b"Forwarded: %b\r\n" % b", ".join(elements)
 
 
 def _node(value: bytes) -> bytes:
-    return b'"[' + value + b']"' if b":" in value and b"[" not in value else value
+    # A hop that is no plain address is quoted, so that it cannot add parameters of its own.
+    if value.strip(b"0123456789abcdefABCDEF.") == b"":
+        return value
+    bare = value.strip(b'"[]')
+    if bare.strip(b"0123456789abcdefABCDEF:.") == b"" and b":" in bare:
+        return b'"[' + bare + b']"'
+    return b'"' + value.replace(b"\\", b"").replace(b'"', b"") + b'"'
 
 
 def _node_text(address: str) -> str:
     # RFC 7239 §6: an IPv6 address is bracketed and quoted.
     return f'"[{address}]"' if ":" in address else address
-
-
-def rest_response(parts: list[bytes], headers: Headers, named: frozenset[bytes]) -> None:
-    """Append a backend's headers, as a REST API lets them through, to `parts`."""
-    table = RESPONSE_NAMES[ApiKind.REST]
-    spellings = table.spellings
-    typed = False
-    for name, value in headers:
-        code = spellings.get(name)
-        if code is None:
-            code = table.learn(name)
-        if code == DROP or (named and name.lower() in named):
-            continue
-        if code == REMAP:
-            parts += (b"x-amzn-Remapped-", name, b": ", value, b"\r\n")
-            continue
-        if code == CONTENT_TYPE:
-            typed = True
-        parts += (name, b": ", value, b"\r\n")
-    if not typed:
-        # AWS §2.4: REST answers are application/json unless something says otherwise.
-        parts.append(b"Content-Type: application/json\r\n")
-
-
-def http_response(parts: list[bytes], headers: Headers, named: frozenset[bytes]) -> bool:
-    """Append a backend's headers, as an HTTP API lets them through; whether Date was among."""
-    table = RESPONSE_NAMES[ApiKind.HTTP]
-    spellings = table.spellings
-    dated = False
-    for name, value in headers:
-        code = spellings.get(name)
-        if code is None:
-            code = table.learn(name)
-        if code == DROP or (named and name.lower() in named):
-            continue
-        if code == DATE:
-            dated = True
-        parts += (name, b": ", value, b"\r\n")
-    return dated

@@ -7,7 +7,8 @@ Pure data. Header names and values stay bytes as on the wire; paths stay percent
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from portico_ir.errors import ErrorKind
@@ -17,36 +18,29 @@ Headers = list[tuple[bytes, bytes]]
 """Names as received (their case is the client's), values without surrounding spaces."""
 
 
+class HeaderLine(Protocol):
+    """A header line as a connection read it."""
+
+    @property
+    def name(self) -> bytes:
+        """As spelt."""
+        ...
+
+    @property
+    def value(self) -> bytes:
+        """Without surrounding spaces."""
+        ...
+
+
 class Request:
     """One request after routing. Everything a policy or integration may look at.
 
-    Raw means: exactly the client's bytes, decoded as latin-1 when a str.
+    Raw means: exactly the client's bytes, decoded as latin-1 when a str. Defaults live on the
+    class: a request sets only what it knows.
     """
 
-    __slots__ = (
-        "api",
-        "domain_name",
-        "extended_id",
-        "gateway",
-        "headers",
-        "local_port",
-        "method",
-        "path",
-        "path_parameters",
-        "query",
-        "raw_path",
-        "received_ms",
-        "request_id",
-        "route",
-        "scheme",
-        "source_ip",
-        "stage",
-        "trace_id",
-        "version",
-    )
-
     method: str
-    """Upper case as sent."""
+    """Upper case as sent (or as X-HTTP-Method-Override says, AWS §15.29)."""
     raw_path: str
     """The request line's path before `?`, stage prefix included."""
     path: str
@@ -55,11 +49,9 @@ class Request:
     """Raw query string without `?`; empty when there is none."""
     version: str
     """`1.1` or `1.0`."""
-    headers: Headers
-    """In order, repeats kept."""
     domain_name: str
     """Host without port, lower case; `$context.domainName`."""
-    scheme: str
+    scheme: str = "http"
     """`http` or `https`, towards the client."""
     local_port: int
     """Port the client reached."""
@@ -72,13 +64,28 @@ class Request:
     extended_id: str
     """REST: `x-amz-apigw-id`; HTTP: the same as request_id."""
     trace_id: str
-    """`X-Amzn-Trace-Id` as it goes on; empty until `core.identifiers.trace_id` is asked."""
+    """`X-Amzn-Trace-Id` as it goes on."""
     gateway: GatewayUnit
     api: ApiUnit
     stage: Stage
     route: Route
     path_parameters: dict[str, str]
     """Variable name to raw (still percent-encoded) value."""
+    lines: Sequence[HeaderLine] = ()
+    """What `headers` is made of, the first time somebody asks."""
+    _headers: Headers | None = None
+
+    @property
+    def headers(self) -> Headers:
+        """Name and value in order, repeats kept."""
+        found = self._headers
+        if found is None:
+            found = self._headers = [(line.name, line.value) for line in self.lines]
+        return found
+
+    @headers.setter
+    def headers(self, headers: Headers) -> None:
+        self._headers = headers
 
     def header(self, name: bytes) -> bytes | None:
         """Value of the first header of that (lower-case) name, in any case."""
@@ -104,30 +111,22 @@ class Response:
 
 
 class Outcome:
-    """How a request ended, for metrics and the access log. Every request has one."""
+    """How a request ended, for metrics and the access log. Every request has one.
 
-    __slots__ = (
-        "error",
-        "integration_error",
-        "integration_latency_ms",
-        "integration_status",
-        "response_latency_ms",
-        "response_length",
-        "status",
-    )
+    Defaults live on the class: making one costs next to nothing.
+    """
 
-    def __init__(self) -> None:
-        self.status = 0
-        """Status sent to the client; 0 when the client left before one was sent."""
-        self.response_length = 0
-        """Bytes of body sent."""
-        self.response_latency_ms = 0.0
-        """Head complete to last byte handed to the socket."""
-        self.integration_latency_ms = -1.0
-        """Request sent to response head (AWS IntegrationLatency); -1: nothing was called."""
-        self.integration_status = 0
-        """Status of the backend; 0: none."""
-        self.error: ErrorKind | None = None
-        """What the gateway itself answered, if it did."""
-        self.integration_error = ""
-        """Cause of a failed call, for the log; never sent to a client."""
+    status: int = 0
+    """Status sent to the client; 0 when the client left before one was sent."""
+    response_length: int = 0
+    """Bytes of body sent."""
+    response_latency_ms: float = 0.0
+    """Head complete to last byte handed to the socket."""
+    integration_latency_ms: float = -1.0
+    """Request sent to response head (AWS IntegrationLatency); -1: nothing was called."""
+    integration_status: int = 0
+    """Status of the backend; 0: none."""
+    error: ErrorKind | None = None
+    """What the gateway itself answered, if it did."""
+    integration_error: str = ""
+    """Cause of a failed call, for the log; never sent to a client."""

@@ -68,6 +68,9 @@ def decode(segments: list[str]) -> list[str] | BadPath:
     """Every segment decoded, or why the path is refused."""
     decoded = []
     for raw in segments:
+        if "%" not in raw and "." not in raw and raw.isascii():
+            decoded.append(raw)
+            continue
         text = decode_segment(raw)
         if isinstance(text, BadPath):
             return text

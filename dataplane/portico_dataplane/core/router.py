@@ -24,7 +24,7 @@ from portico_dataplane.core.trie import (
     Methods,
     Node,
     Pattern,
-    cut,
+    cutter,
     exact_path,
     parse_pattern,
 )
@@ -48,6 +48,7 @@ class Router(Generic[T]):
     __slots__ = (
         "_any_methods",
         "_count",
+        "_cut",
         "_default",
         "_greedy_at_once",
         "_static",
@@ -75,6 +76,7 @@ class Router(Generic[T]):
         rest = kind is ApiKind.REST
         self._any_methods = ANY_METHODS if rest else None
         self._greedy_at_once = rest
+        self._cut = cutter(kind)
 
     def __len__(self) -> int:
         return self._count
@@ -97,7 +99,7 @@ class Router(Generic[T]):
             if path:
                 return Miss.NOT_FOUND
             path = "/"
-        raw = cut(self.kind, path)
+        raw = self._cut(path)
         if "%" in path or "/." in path or not path.isascii():
             decoded = paths.decode(raw)
             if isinstance(decoded, paths.BadPath):

@@ -49,11 +49,18 @@ class Place(enum.Enum):
 
 
 def encode(text: str, place: Place) -> str:
-    """Decoded text as a raw value for that place."""
+    """Decoded text as a raw value for that place; BadTemplate for text that is no Unicode."""
     if place is Place.QUERY:
-        return quote(text, safe="", errors="surrogateescape")
-    safe = "!$&'()*+,;=:@" if place is Place.SEGMENT else "/!$&'()*+,;=:@"
-    return quote(text, safe=safe, errors="surrogateescape")
+        return _quoted(text, "")
+    return _quoted(text, "!$&'()*+,;=:@" if place is Place.SEGMENT else "/!$&'()*+,;=:@")
+
+
+def _quoted(text: str, safe: str) -> str:
+    try:
+        # Bytes of a header that are not UTF-8 stand in text as lone surrogates: back they go.
+        return quote(text, safe=safe, errors="surrogateescape")
+    except UnicodeEncodeError:
+        raise BadTemplate("a value that cannot be written as UTF-8") from None
 
 
 class Url(NamedTuple):
@@ -95,6 +102,11 @@ class _Part:
         if not self.names:
             return self.text
         literals = self._literals
+        if len(literals) == 2:
+            value = values[self.names[0]]
+            if self._unsafe.search(value) is not None:
+                value = self._unsafe.sub(_escaped, value)
+            return literals[0] + value + literals[1]
         rendered = [literals[0]]
         for index, name in enumerate(self.names):
             value = values[name]
@@ -108,7 +120,7 @@ class _Part:
 def _escaped(found: re.Match[str]) -> str:
     if _CONTROL.match(found[0]) is not None:
         raise BadTemplate("a value holds a control character")
-    return quote(found[0], safe="", errors="surrogateescape")
+    return _quoted(found[0], "")
 
 
 class UrlTemplate:

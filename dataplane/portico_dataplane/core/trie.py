@@ -7,6 +7,7 @@ never, so that routers may share what an edit did not touch.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 from portico_ir.model import ApiKind
@@ -150,21 +151,26 @@ class Node(Generic[T]):
         return not (self.literals or self.variable or self.ends or self.greedy)
 
 
-def cut(kind: ApiKind, path: str) -> list[str]:
-    """The raw segments that matching looks at.
+def cut_rest(path: str) -> list[str]:
+    """The raw segments that matching looks at: trailing slashes are ignored, leading ones
+    collapse, inner ones stay (AWS §3.2.5)."""
+    path = path.strip("/")
+    return path.split("/") if path else []
 
-    REST ignores trailing slashes and collapses leading ones, inner ones stay (AWS §3.2.5);
-    on an HTTP API every slash counts (AWS §4.2).
-    """
-    if kind is ApiKind.REST:
-        path = path.strip("/")
-        return path.split("/") if path else []
+
+def cut_http(path: str) -> list[str]:
+    """The raw segments that matching looks at: every slash counts (AWS §4.2)."""
     return path[1:].split("/")
+
+
+def cutter(kind: ApiKind) -> Callable[[str], list[str]]:
+    """How paths of that kind of API are cut, of routes and requests alike."""
+    return cut_rest if kind is ApiKind.REST else cut_http
 
 
 def parse_pattern(kind: ApiKind, path: str) -> Pattern:
     """A route's path by the same cutting as requests. Literals are taken as they stand."""
-    segments: list[str | None] = list(cut(kind, path))
+    segments: list[str | None] = list(cutter(kind)(path))
     if "{" not in path:
         return Pattern(tuple(segments), (), None)
     variables: list[tuple[str, int]] = []

@@ -20,7 +20,7 @@ from typing import Final, NamedTuple, TypeVar
 from portico_dataplane.core.egress import EgressPolicy
 from portico_dataplane.tasks import spawn
 
-P = TypeVar("P", bound=asyncio.BaseProtocol)
+P = TypeVar("P", bound=asyncio.Protocol)
 
 Resolver = Callable[[str], Awaitable[list[str]]]
 """Host name to addresses, best first; OSError when there are none."""
@@ -28,6 +28,8 @@ Resolver = Callable[[str], Awaitable[list[str]]]
 CACHE_S: Final = 5.0
 """How long an answer of the resolver holds: short, because we do not see its TTL."""
 CACHE_FAILED_S: Final = 1.0
+GOODBYE_S: Final = 5.0
+"""How long a closing TLS connection waits for the other side to say so too."""
 _MOST_NAMES: Final = 1024
 """Names remembered; hosts with variables let clients choose them."""
 
@@ -102,13 +104,18 @@ class Dialer:
         URL that somebody wrote; then no policy is asked. `timeout_s` covers everything.
         """
         end = asyncio.get_running_loop().time() + timeout_s
+        server_hostname = server_hostname or host
+        if tls is not None:
+            _check_name(tls, server_hostname)
         try:
             async with asyncio.timeout_at(end):
                 addresses = await self.resolve(host)
                 if not trusted:
                     addresses = self._permitted(host, addresses)
-                sock = await self._first(host, addresses, port, end)
-                return await _transport(protocol_factory, sock, tls, server_hostname or host)
+                if tls is None:
+                    return await self._first(_once(protocol_factory), host, addresses, port, end)
+                transport, quiet = await self._first(_Quiet, host, addresses, port, end)
+                return await _secured(transport, quiet, protocol_factory, tls, server_hostname)
         except TimeoutError:
             raise DialError(
                 DialKind.TIMEOUT, f"{host}:{port}: no connection within {timeout_s:g} s"
@@ -147,17 +154,24 @@ class Dialer:
         return tuple(permitted)
 
     async def _first(
-        self, host: str, addresses: tuple[str, ...], port: int, end: float
-    ) -> socket.socket:
-        """A socket connected to the first address that answers, tried in order; each has an
-        equal share of the time that is left, so that a silent one does not use it all."""
+        self,
+        protocol_factory: Callable[[], P],
+        host: str,
+        addresses: tuple[str, ...],
+        port: int,
+        end: float,
+    ) -> tuple[asyncio.Transport, P]:
+        """A connection to the first address that answers, tried in order; each has an equal
+        share of the time that is left, so that a silent one does not use it all."""
         loop = asyncio.get_running_loop()
         causes = []
         for position, address in enumerate(addresses):
             share = (end - loop.time()) / (len(addresses) - position)
             try:
                 async with asyncio.timeout(share if position + 1 < len(addresses) else None):
-                    return await _connected(address, port)
+                    # An address is dialled as it is: no loop looks a number up. TCP_NODELAY
+                    # is set by both loops.
+                    return await loop.create_connection(protocol_factory, address, port)
             except TimeoutError:
                 causes.append(f"{address} port {port}: no answer")
             except OSError as failure:
@@ -167,50 +181,87 @@ class Dialer:
         raise DialError(DialKind.CONNECT, "; ".join(causes))
 
 
+def _once(protocol_factory: Callable[[], P]) -> Callable[[], P]:
+    """One protocol for all attempts: uvloop asks for it before it knows that it connects."""
+    made: list[P] = []
+
+    def factory() -> P:
+        if not made:
+            made.append(protocol_factory())
+        return made[0]
+
+    return factory
+
+
 async def _system_resolver(host: str) -> list[str]:
     found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
     return [str(sockaddr[0]) for _, _, _, _, sockaddr in found]
 
 
-async def _connected(address: str, port: int) -> socket.socket:
-    """A TCP socket connected to an address, which is never looked up again."""
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        sock.setblocking(False)
-        # Heads and small bodies are written whole: waiting for more only adds a delay.
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        await asyncio.get_running_loop().sock_connect(sock, (address, port))
-    except BaseException:
-        sock.close()
-        raise
-    return sock
+class _Quiet(asyncio.Protocol):
+    """Stands where nobody listens yet, and keeps what is said too early."""
+
+    def __init__(self) -> None:
+        self.early = bytearray()
+        self.ended = False
+
+    def data_received(self, data: bytes) -> None:
+        self.early += data
+
+    def eof_received(self) -> None:
+        self.ended = True
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.ended = True
 
 
-async def _transport(
+async def _secured(
+    transport: asyncio.Transport,
+    quiet: _Quiet,
     protocol_factory: Callable[[], P],
-    sock: socket.socket,
-    tls: ssl.SSLContext | None,
+    tls: ssl.SSLContext,
     server_hostname: str,
 ) -> tuple[asyncio.Transport, P]:
-    loop = asyncio.get_running_loop()
+    """TLS over a new connection, which is gone when this fails.
+
+    Not `create_connection(ssl=...)`: cancelled or failing at the wrong moment it leaves a
+    connection that nobody can close (asyncio) or a descriptor that is closed twice (uvloop).
+    """
+    first = _Quiet()
     try:
-        if tls is None:
-            return await loop.create_connection(protocol_factory, sock=sock)
-        return await loop.create_connection(
-            protocol_factory, sock=sock, ssl=tls, server_hostname=server_hostname
+        if quiet.early or quiet.ended:
+            raise DialError(DialKind.TLS, f"{server_hostname}: no TLS is spoken there")
+        secured = await asyncio.get_running_loop().start_tls(
+            transport,
+            first,
+            tls,
+            server_hostname=server_hostname,
+            ssl_shutdown_timeout=GOODBYE_S,
         )
-    except TimeoutError:
-        raise
-    except (OSError, ValueError) as failure:
-        # ssl.SSLError is an OSError, and so is a reset during the handshake; a ValueError says
-        # that the name cannot stand in a ClientHello.
-        sock.close()
-        kind = DialKind.CONNECT if tls is None else DialKind.TLS
-        raise DialError(kind, f"{server_hostname}: {_told(failure)}") from None
+        # A connection that is lost during the handshake may look like one that succeeded.
+        lost = secured is None or secured.is_closing() or first.ended
+        if secured is None or lost or secured.get_extra_info("ssl_object") is None:
+            raise DialError(DialKind.TLS, f"{server_hostname}: closed during the handshake")
+        protocol = protocol_factory()
+        secured.set_protocol(protocol)
+        protocol.connection_made(secured)
+        if first.early:
+            protocol.data_received(bytes(first.early))
+    except OSError as failure:  # ssl.SSLError is one, and so is a reset
+        transport.abort()
+        raise DialError(DialKind.TLS, f"{server_hostname}: {_told(failure)}") from None
     except BaseException:
-        sock.close()
+        transport.abort()
         raise
+    return secured, protocol
+
+
+def _check_name(tls: ssl.SSLContext, server_hostname: str) -> None:
+    """Refuse a name that cannot stand in a ClientHello before there is a connection."""
+    try:
+        tls.wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_hostname=server_hostname)
+    except ValueError as failure:
+        raise DialError(DialKind.TLS, f"{server_hostname}: {_told(failure)}") from None
 
 
 def _is_address(host: str) -> bool:

@@ -9,11 +9,15 @@ from __future__ import annotations
 import time
 from email.utils import formatdate
 from http import HTTPStatus
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from portico_dataplane.core.forwarding import connection_tokens, http_response, rest_response
-from portico_dataplane.core.messages import Headers, Request, Response
+from portico_dataplane.core.forwarding import DEFAULT_TYPE
+from portico_dataplane.core.messages import Request, Response
+from portico_dataplane.http.lines import DATE, Line
 from portico_ir.model import ApiKind
+
+if TYPE_CHECKING:
+    from portico_dataplane.http.upstream import UpstreamConnection
 
 _STATUS_LINES: Final[dict[int, bytes]] = {
     status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode("ascii")
@@ -24,6 +28,10 @@ CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 CLOSE: Final = b"Connection: close\r\n"
 KEEP_ALIVE: Final = b"Connection: keep-alive\r\n"
 CHUNKED: Final = b"Transfer-Encoding: chunked\r\n"
+
+
+_OWN_TOKENS: Final = frozenset({b"close", b"keep-alive", b"upgrade"})
+"""What Connection may hold besides names of fields."""
 
 
 class Date:
@@ -53,7 +61,7 @@ def status_line(status: int) -> bytes:
 def identity(parts: list[bytes], request: Request) -> None:
     """The request's ids as AWS §2.4 has them for this kind of API."""
     if request.api.kind is ApiKind.HTTP:
-        parts += (b"apigw-requestid: ", request.request_id.encode("ascii"), b"\r\n")
+        parts += (b"Apigw-Requestid: ", request.request_id.encode("ascii"), b"\r\n")
     else:
         parts += (
             b"x-amzn-RequestId: ",
@@ -65,31 +73,42 @@ def identity(parts: list[bytes], request: Request) -> None:
 
 
 def proxied_head(
-    request: Request, status: int, headers: Headers, framing: bytes, date: bytes
+    request: Request, connection: UpstreamConnection, framing: bytes, date: bytes
 ) -> bytes:
     """Head of a backend's answer. `framing`: length and connection lines."""
-    parts = [status_line(status)]
-    connection = b""
-    for name, value in headers:
-        if len(name) == 10 and name.lower() == b"connection":
-            connection += b"," + value.lower()
-    named = connection_tokens(connection) if connection else frozenset()
+    found = connection.lines
+    if connection.named:
+        named = connection.named - _OWN_TOKENS
+        if named:
+            found = [line for line in found if line.lower not in named]
     if request.api.kind is ApiKind.HTTP:
-        if not http_response(parts, headers, named):
+        parts = [status_line(connection.status)]
+        parts += [line[2] for line in found]
+        if not any(line[0] == DATE for line in found):
             parts.append(date)
+        parts += (b"Apigw-Requestid: ", request.request_id.encode("ascii"), b"\r\n")
     else:
-        rest_response(parts, headers, named)
-        parts.append(date)
-    identity(parts, request)
+        parts = [status_line(connection.status)]
+        parts += [line[1] for line in found]
+        if not connection.typed:
+            parts.append(DEFAULT_TYPE)
+        parts += (
+            date,
+            b"x-amzn-RequestId: ",
+            request.request_id.encode("ascii"),
+            b"\r\nx-amz-apigw-id: ",
+            request.extended_id.encode("ascii"),
+            b"\r\n",
+        )
     parts += (framing, b"\r\n")
     return b"".join(parts)
 
 
-def upgrade_head(headers: Headers) -> bytes:
-    """Head of a 101: the backend's own headers, which carry the handshake (RFC 6455 §4.2.2)."""
+def upgrade_head(found: list[Line]) -> bytes:
+    """Head of a 101: the backend's own lines, which carry the handshake (RFC 6455 §4.2.2)."""
     parts = [status_line(101)]
-    for name, value in headers:
-        parts += (name, b": ", value, b"\r\n")
+    for line in found:
+        parts += (line.name, b": ", line.value, b"\r\n")
     parts.append(b"\r\n")
     return b"".join(parts)
 

@@ -77,13 +77,13 @@ class FunctionCall:
             self._end(Unavailable(ErrorKind.API_CONFIGURATION_ERROR, str(error)))
             return
         base = url.path.rstrip("/") if url is not None else ""
-        upstream, host = target.upstream, target.host
+        upstream, host_line = target.upstream, target.host_line
         if upstream is None:
             assert url is not None
             upstream = self._gateway.targets.by_address(url.scheme, url.host, url.port)
-            host = url.authority.encode("ascii")
+            host_line = f"Host: {url.authority}\r\n".encode("ascii")
         self._upstream = upstream
-        parts = [f"POST {base}{effect.path} HTTP/1.1\r\nHost: ".encode("ascii"), host, b"\r\n"]
+        parts = [f"POST {base}{effect.path} HTTP/1.1\r\n".encode("ascii"), host_line]
         for name, value in effect.headers:
             parts += (name, b": ", value, b"\r\n")
         parts.append(b"X-Amzn-Trace-Id: %b\r\n" % self._request.trace_id.encode("latin-1"))
@@ -159,9 +159,9 @@ class FunctionCall:
         if not complete:
             return
         error = b""
-        for name, value in connection.headers:
-            if name.lower() == b"x-amz-function-error":
-                error = value
+        for line in connection.lines:
+            if line.lower == b"x-amz-function-error":
+                error = line.value
         self._connection = None
         status = connection.status
         connection.release()

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final, cast
 from portico_dataplane.http.body import ChunkedBody, MalformedBody
 from portico_dataplane.http.deadlines import Slot
 from portico_dataplane.http.exchange import Exchange
-from portico_dataplane.http.head import CHUNKED, HeadParser, RequestHead
+from portico_dataplane.http.head import CHUNKED, RequestHead, parse
 from portico_ir.errors import ErrorKind
 
 if TYPE_CHECKING:
@@ -56,7 +56,6 @@ class ClientConnection(asyncio.Protocol):
         "_writing_paused",
         "closed",
         "exchange",
-        "parser",
         "peer",
         "port",
         "requests_left",
@@ -69,7 +68,6 @@ class ClientConnection(asyncio.Protocol):
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
         self.exchange: Exchange | None = None
-        self.parser = HeadParser(gateway.settings.max_headers)
         self.peer = ""
         self.port = 0
         self.closed = False
@@ -126,7 +124,8 @@ class ClientConnection(asyncio.Protocol):
             self._body(data)
         elif self.exchange is None:
             self._pending = self._pending + data if self._pending else data
-            self._pump()
+            if not self._pumping:
+                self._pump()
         else:
             self._keep(data)
 
@@ -196,7 +195,7 @@ class ClientConnection(asyncio.Protocol):
             if line > settings.line_limit or end - line > settings.head_limit:
                 self.refuse(ErrorKind.HEAD_TOO_LARGE)
                 return False
-        head = self.parser.parse(pending[: end + 4])
+        head = parse(pending[:end], settings.max_headers)
         if isinstance(head, ErrorKind):
             self.refuse(head)
             return False
@@ -269,7 +268,7 @@ class ClientConnection(asyncio.Protocol):
             self._deadline = math.inf
         if exchange is None:
             if complete:
-                self._body_done()
+                self._next(time.monotonic())
         elif piece or complete:
             exchange.on_request_body(piece, complete)
 
@@ -295,8 +294,8 @@ class ClientConnection(asyncio.Protocol):
 
     # --- the stream port of an exchange -----------------------------------------------------
 
-    def finished(self, keep_alive: bool) -> None:
-        """The exchange wrote its whole answer."""
+    def finished(self, keep_alive: bool, now: float) -> None:
+        """The exchange wrote its whole answer; `now`: monotonic."""
         self.exchange = None
         if self.closed:
             return
@@ -312,12 +311,16 @@ class ClientConnection(asyncio.Protocol):
             else:
                 self.linger()
             return
-        self._body_done()
+        self._next(now)
 
-    def _body_done(self) -> None:
-        self._wait(self._gateway.settings.idle_timeout_s)
-        self._paused_by_body = False
-        self._pause_reading(False)
+    def _next(self, now: float) -> None:
+        """One request is over: go on with what is here, or wait."""
+        self._deadline = now + self._gateway.settings.idle_timeout_s
+        if self._deadline < self._armed_for:
+            self._arm(self._deadline)
+        if self._reading_paused:
+            self._paused_by_body = False
+            self._pause_reading(False)
         if self._pending:
             self._pump()
 
@@ -346,9 +349,9 @@ class ClientConnection(asyncio.Protocol):
         return not self._body_left
 
     @property
-    def writing_paused(self) -> bool:
-        """Whether the client is behind with reading."""
-        return self._writing_paused
+    def may_go_on(self) -> bool:
+        """Whether what is left of the body is short enough to be read and dropped."""
+        return 0 <= self._body_left <= _DRAIN_LIMIT
 
     def become_tunnel(self) -> bytes:
         """From here on bytes pass unparsed; returns those that already arrived."""

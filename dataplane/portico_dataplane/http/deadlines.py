@@ -38,7 +38,11 @@ class Deadlines:
 
     def schedule(self, waiting: Expiring, seconds: float) -> Slot:
         """Call `waiting.on_deadline()` once, `seconds` from now at the earliest."""
-        tick = int((time.monotonic() + seconds) / TICK) + 1
+        return self.at(time.monotonic() + seconds, waiting)
+
+    def at(self, when: float, waiting: Expiring) -> Slot:
+        """As `schedule`, at a monotonic time."""
+        tick = int(when / TICK) + 1
         slot = self._slots.get(tick)
         if slot is None:
             slot = self._slots[tick] = set()

@@ -15,8 +15,16 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, assert_never
 
 from portico_dataplane.core import errors
-from portico_dataplane.core.identifiers import chosen_request_id, trace_id
-from portico_dataplane.core.messages import Headers, Outcome, Request, Response
+from portico_dataplane.core.identifiers import (
+    REST_BYTES,
+    SHORT_BYTES,
+    TRACE_BYTES,
+    chosen_request_id,
+    extended_id,
+    rest_request_id,
+    trace_id,
+)
+from portico_dataplane.core.messages import Outcome, Request, Response
 from portico_dataplane.core.router import Miss
 from portico_dataplane.core.verdicts import (
     CallFunction,
@@ -32,6 +40,7 @@ from portico_dataplane.http import answer
 from portico_dataplane.http.call import FunctionCall
 from portico_dataplane.http.forwarding import Forwarding
 from portico_dataplane.http.head import RequestHead
+from portico_dataplane.http.lines import as_lines, headers_of
 from portico_dataplane.runtime import ApiRuntime, RouteRuntime, StageRuntime
 from portico_ir.errors import ErrorKind
 from portico_ir.model import ApiKind, ApiUnit, Broken, DefaultMatch, Route, Stage
@@ -39,6 +48,7 @@ from portico_ir.model import ApiKind, ApiUnit, Broken, DefaultMatch, Route, Stag
 if TYPE_CHECKING:
     from portico_dataplane.app import Gateway
     from portico_dataplane.http.connection import ClientConnection
+    from portico_dataplane.http.upstream import UpstreamConnection
 
 _log = logging.getLogger(__name__)
 
@@ -52,24 +62,19 @@ _NO_ROUTE: Final = Route(key="", match=DefaultMatch(), integration=Broken(reason
 class Exchange:
     """From head to last byte."""
 
-    __slots__ = (
-        "_api",
-        "_body",
-        "_body_size",
-        "_called_at",
-        "_done",
-        "_route",
-        "_stage",
-        "_work",
-        "answered",
-        "client",
-        "gateway",
-        "head",
-        "keep_alive",
-        "outcome",
-        "request",
-        "started",
-    )
+    # Defaults live on the class: a request sets only what happens to it.
+    answered = False
+    """Whether the first byte of an answer has been written."""
+    _done = False
+    _api: ApiRuntime | None = None
+    _stage: StageRuntime | None = None
+    _route: RouteRuntime | None = None
+    _work: Forwarding | FunctionCall | None = None
+    """What is under way in the outside world."""
+    _body: list[bytes] | None = None
+    """Request body of a buffered integration, while it arrives."""
+    _body_size = 0
+    _called_at = 0.0
 
     def __init__(
         self, gateway: Gateway, client: ClientConnection, head: RequestHead, now: float
@@ -80,20 +85,8 @@ class Exchange:
         self.started = now
         """Monotonic seconds."""
         self.keep_alive = head.keep_alive
-        self.answered = False
-        """Whether the first byte of an answer has been written."""
         self.request = Request()
         self.outcome = Outcome()
-        self._done = False
-        self._api: ApiRuntime | None = None
-        self._stage: StageRuntime | None = None
-        self._route: RouteRuntime | None = None
-        self._work: Forwarding | FunctionCall | None = None
-        """What is under way in the outside world."""
-        self._body: list[bytes] | None = None
-        """Request body of a buffered integration, while it arrives."""
-        self._body_size = 0
-        self._called_at = 0.0
 
     # --- arrive, route ----------------------------------------------------------------------
 
@@ -104,24 +97,20 @@ class Exchange:
         head = self.head
         request = self.request
         runtime = gateway.holder.current
-        request.gateway = runtime.gateway
+        unit_of_all = request.gateway = runtime.gateway
         request.received_ms = int(time.time() * 1000)
-        request.headers = head.headers
+        request.lines = head.lines
         request.method = head.method
         request.version = head.version
         request.query = head.query
-        request.raw_path = request.path = head.path
         request.domain_name = head.domain
-        request.scheme = "http"
         request.local_port = self.client.port
-        request.source_ip = gateway.client_address(self.client.peer, head.headers)
-        request.path_parameters = {}
-        request.api = _NO_API
-        request.stage = _NO_STAGE
-        request.route = _NO_ROUTE
-        path = head.path
+        request.source_ip = self.client.peer
+        if unit_of_all.trusted_proxies:
+            request.source_ip = gateway.client_address(self.client.peer, request.headers)
+        path = request.raw_path = request.path = head.path
         named = ""
-        if runtime.gateway.local_paths and path.startswith(_LOCAL):
+        if unit_of_all.local_paths and path.startswith(_LOCAL):
             api_id, _, rest = path[len(_LOCAL) :].partition("/")
             api = runtime.apis.get(api_id)
             named, _, rest = rest.partition("/")
@@ -129,6 +118,8 @@ class Exchange:
         else:
             api = runtime.hosts.get(head.domain) or runtime.sole
         if api is None:
+            request.api, request.stage, request.route = _NO_API, _NO_STAGE, _NO_ROUTE
+            request.path_parameters = {}
             self._identify(ApiKind.REST)
             self.reject(ErrorKind.UNKNOWN_HOST)
             return
@@ -142,28 +133,31 @@ class Exchange:
         self._route_request(api, path, named)
 
     def _identify(self, kind: ApiKind) -> None:
-        request = self.request
-        head = self.head
-        random = self.gateway.random
+        request, head = self.request, self.head
+        # One draw for all three: AWS §2.4.
+        chance = self.gateway.chance.take(REST_BYTES + SHORT_BYTES + TRACE_BYTES)
+        short = request.extended_id = extended_id(chance[:SHORT_BYTES])
+        trace = chance[SHORT_BYTES : SHORT_BYTES + TRACE_BYTES]
+        request.trace_id = trace_id(head.trace_id, request.received_ms // 1000, trace)
         if kind is ApiKind.HTTP:
-            request.request_id = request.extended_id = random.extended_id()
+            request.request_id = short
         else:
-            request.request_id = chosen_request_id(head.request_id, random.request_id())
-            request.extended_id = random.extended_id()
-        request.trace_id = trace_id(
-            head.trace_id, request.received_ms // 1000, random.take(12)
-        )
+            own = rest_request_id(chance[SHORT_BYTES + TRACE_BYTES :])
+            wanted = head.request_id
+            request.request_id = own if wanted is None else chosen_request_id(wanted, own)
 
     def _route_request(self, api: ApiRuntime, path: str, named: str) -> None:
         request = self.request
         unit = api.unit
+        request.stage, request.route = _NO_STAGE, _NO_ROUTE
+        request.path_parameters = {}
         if unit.disable_default_endpoint:
             self.reject(ErrorKind.DEFAULT_ENDPOINT_DISABLED)
             return
         if api.cors is not None and request.method == "OPTIONS":
             preflight = api.cors.preflight(request.method, request.headers)
             if preflight is not None:
-                self._answer(preflight)
+                self._answer(preflight, decorated=True)
                 return
         stage = self._find_stage(api, path, named)
         if stage is None:
@@ -230,7 +224,7 @@ class Exchange:
         if miss is Miss.BAD_PATH:
             self.reject(ErrorKind.BAD_REQUEST)
         elif api.cors is not None and self.request.method == "OPTIONS":
-            self._answer(api.cors.unrouted_options())
+            self._answer(api.cors.unrouted_options(), decorated=True)
         elif api.unit.kind is ApiKind.HTTP:
             self.reject(ErrorKind.NOT_FOUND)
         else:
@@ -319,11 +313,11 @@ class Exchange:
         if not self._done:
             if not self.outcome.status:
                 self.outcome.integration_error = "the client closed the connection"
-            self._account()
+            self._account(time.monotonic())
 
     def end_tunnel(self) -> None:
         """The backend closed its side of the tunnel."""
-        self._account()
+        self._account(time.monotonic())
         self.client.close_tunnel()
 
     # --- answer, account ----------------------------------------------------------------------
@@ -335,14 +329,15 @@ class Exchange:
             return answer.CLOSE
         return b"" if self.head.version == "1.1" else answer.KEEP_ALIVE
 
-    def proxied_head(self, status: int, headers: Headers, framing: bytes) -> bytes:
+    def proxied_head(self, connection: UpstreamConnection, framing: bytes) -> bytes:
         """The head of a backend's answer; from here on an error can only cut."""
         api = self._api
         if api is not None and api.cors is not None:
-            headers = api.cors.decorate(self.request.headers, headers)
+            came = headers_of(connection.lines)
+            connection.lines = as_lines(api.cors.decorate(self.request.headers, came))
         self.answered = True
         date = self.gateway.date.line()
-        return answer.proxied_head(self.request, status, headers, framing, date)
+        return answer.proxied_head(self.request, connection, framing, date)
 
     def reject(self, kind: ErrorKind, cause: str = "") -> None:
         request = self.request
@@ -359,45 +354,52 @@ class Exchange:
         )
         self._answer(response, identified=True)
 
-    def _answer(self, response: Response, *, identified: bool = False) -> None:
+    def _answer(
+        self, response: Response, *, identified: bool = False, decorated: bool = False
+    ) -> None:
         """Write a whole answer made here."""
         if self._done:
             return
         headers = response.headers
         api = self._api
-        if api is not None and api.cors is not None:
+        if api is not None and api.cors is not None and not decorated:
             headers = api.cors.decorate(self.request.headers, headers)
             response = Response(response.status, headers, response.body)
+        client, head = self.client, self.head
+        if not client.body_complete and (head.expects_continue or not client.may_go_on):
+            # Who waits for 100 may send no body at all (RFC 9110 §10.1.1): what comes next
+            # cannot be told apart. Who sends a long one is not listened to.
+            self.keep_alive = False
         status = self.outcome.status = response.status
         body = response.body
         lines = b"" if status == 204 or status < 200 else b"Content-Length: %d\r\n" % len(body)
-        if self.head.method == "HEAD" or status in (204, 304):
+        if head.method == "HEAD" or status in (204, 304):
             body = b""
         ids: list[bytes] = []
         if not identified and api is not None:
             answer.identity(ids, self.request)
-        head = answer.own_head(
+        raw = answer.own_head(
             response, b"".join(ids), lines + self.connection_line(), self.gateway.date.line()
         )
         self.answered = True
         self.outcome.response_length = len(body)
-        self.client.transport.write(head + body if body else head)
-        self.finish()
+        client.transport.write(raw + body if body else raw)
+        self.finish(time.monotonic())
 
     def cut(self, cause: str) -> None:
         """After the first byte an error can only cut the connection."""
         self.outcome.integration_error = cause
         self.keep_alive = False
         client = self.client
-        self._account()
+        self._account(time.monotonic())
         client.abort()
 
-    def finish(self) -> None:
-        client = self.client
-        self._account()
-        client.finished(self.keep_alive)
+    def finish(self, now: float) -> None:
+        """The whole answer is written; `now`: monotonic."""
+        self._account(now)
+        self.client.finished(self.keep_alive, now)
 
-    def _account(self) -> None:
+    def _account(self, now: float) -> None:
         """Always, and once: release what is held, count, log."""
         if self._done:
             return
@@ -408,7 +410,7 @@ class Exchange:
         if work is not None:
             work.end()
         outcome = self.outcome
-        outcome.response_latency_ms = (time.monotonic() - self.started) * 1000
+        outcome.response_latency_ms = (now - self.started) * 1000
         stage, api = self._stage, self._api
         meter = stage.meter if stage is not None else api.meter if api is not None else None
         if meter is None:

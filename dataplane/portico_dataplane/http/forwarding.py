@@ -9,7 +9,7 @@ other rule, the connection is released or closed exactly once, and whatever goes
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from portico_dataplane.core.retries import REPLAY_LIMIT, may_retry
 from portico_dataplane.effects.dialer import DialError, DialKind
@@ -24,54 +24,37 @@ if TYPE_CHECKING:
     from portico_dataplane.http.deadlines import Slot
     from portico_dataplane.http.exchange import Exchange
 
-_ONE_WRITE = 65_536
+_BARE: Final = frozenset({"GET", "HEAD", "DELETE", "OPTIONS", "TRACE"})
+_ONE_WRITE: Final = 65_536
 """Up to this size head and body are joined and written at once."""
 
 
 class Forwarding:
     """One request on its way to a backend and back."""
 
-    __slots__ = (
-        "_attempts",
-        "_body",
-        "_body_size",
-        "_chunks_out",
-        "_connection",
-        "_done",
-        "_exchange",
-        "_forward",
-        "_head",
-        "_method",
-        "_pool",
-        "_queued_in",
-        "_request_sent",
-        "_sent_at",
-        "_slot",
-        "_timeout_from",
-        "_tunnel",
-        "_upstream",
-    )
+    # Defaults live on the class: a request without a body, retry or tunnel sets hardly any.
+    _connection: UpstreamConnection | None = None
+    _queued_in: Pool | None = None
+    _body: list[bytes] | None = None
+    """Body kept for a connection still being made or a retry; None: none, or too large."""
+    _body_size = 0
+    _request_sent = False
+    _attempts = 0
+    _slot: Slot | None = None
+    _chunks_out = False
+    _tunnel = False
+    _done = False
 
     _upstream: Upstream
     _pool: Pool
+    _head: bytes
+    _method: str
+    _sent_at: float
+    _timeout_from: float
 
     def __init__(self, exchange: Exchange, forward: HttpForward) -> None:
         self._exchange = exchange
         self._forward = forward
-        self._connection: UpstreamConnection | None = None
-        self._queued_in: Pool | None = None
-        self._head = b""
-        self._method = ""
-        self._body: list[bytes] | None = None
-        """Body kept for a connection still being made or a retry; None: none, or too large."""
-        self._body_size = 0
-        self._request_sent = False
-        self._attempts = 0
-        self._sent_at = self._timeout_from = 0.0
-        self._slot: Slot | None = None
-        self._chunks_out = False
-        self._tunnel = False
-        self._done = False
 
     # --- towards the backend ------------------------------------------------------------------
 
@@ -88,8 +71,7 @@ class Forwarding:
                 framing = b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
             else:
                 # RFC 9110 §8.6: methods that expect content say that there is none.
-                bare = method in ("GET", "HEAD", "DELETE", "OPTIONS")
-                framing = b"" if bare else b"Content-Length: 0\r\n"
+                framing = b"" if method in _BARE else b"Content-Length: 0\r\n"
         else:
             self._body = []
             chunked = length == CHUNKED
@@ -99,7 +81,7 @@ class Forwarding:
             if destination is None:
                 exchange.reject(ErrorKind.NO_ENDPOINT, "every weight is 0")
                 return
-            self._head = forward.head(request, destination, head.connection, framing)
+            self._head = forward.head(request, head, destination, framing)
         except Unforwardable as error:
             exchange.reject(ErrorKind.API_CONFIGURATION_ERROR, str(error))
             return
@@ -135,11 +117,11 @@ class Forwarding:
             head += b"".join(self._body)
             if self._body_size > REPLAY_LIMIT:
                 self._body = None
-        self._sent_at = self._timeout_from = time.monotonic()
+        now = self._sent_at = self._timeout_from = time.monotonic()
         connection.send(self, head, bodiless=self._method == "HEAD")
         if self._slot is None:
             deadlines = self._exchange.gateway.deadlines
-            self._slot = deadlines.schedule(self, self._forward.timeout_s)
+            self._slot = deadlines.at(now + self._forward.timeout_s, self)
         if not self._request_sent and self._body_size:
             self._exchange.client.pause_body(False)
 
@@ -219,9 +201,8 @@ class Forwarding:
         if not self._request_sent:
             # Answered before its body was read: the rest of it would be read as a request.
             exchange.keep_alive = False
-        head = exchange.proxied_head(
-            status, connection.headers, self._framing(connection, status, body, complete)
-        )
+        framing = self._framing(connection, status, body, complete)
+        head = exchange.proxied_head(connection, framing)
         outcome.response_length = len(body)
         transport = exchange.client.transport
         if not body:
@@ -233,7 +214,7 @@ class Forwarding:
         else:
             transport.writelines((head, body))
         if complete:
-            self._complete()
+            self._complete(now)
 
     def _framing(
         self, connection: UpstreamConnection, status: int, body: bytes, complete: bool
@@ -269,9 +250,9 @@ class Forwarding:
             else:
                 transport.write(body)
         if complete:
-            self._complete()
+            self._complete(time.monotonic())
 
-    def _complete(self) -> None:
+    def _complete(self, now: float) -> None:
         exchange = self._exchange
         if self._chunks_out:
             exchange.client.transport.write(LAST_CHUNK)
@@ -281,7 +262,7 @@ class Forwarding:
                 connection.release()
             else:
                 connection.close()
-        exchange.finish()
+        exchange.finish(now)
 
     def on_client_paused(self, paused: bool) -> None:
         """The client is behind (or not any more): so is the backend."""
@@ -333,7 +314,7 @@ class Forwarding:
         exchange.answered = True
         exchange.keep_alive = False
         client = exchange.client
-        client.transport.write(answer.upgrade_head(connection.headers) + rest)
+        client.transport.write(answer.upgrade_head(connection.lines) + rest)
         early = client.become_tunnel()
         if early:
             connection.transport.write(early)

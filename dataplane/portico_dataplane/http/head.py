@@ -1,8 +1,10 @@
 """A request head: read strictly, once, into what the rest needs to know.
 
-Called by `http/connection.py` with exactly one head, cut at its empty line, because llhttp
-can neither pause nor say where it stopped. llhttp refuses most of what is ambiguous; what it
-lets through and RFC 9112 or the threat model does not is refused here. No I/O.
+Called by `http/connection.py` with exactly one head, cut at its empty line. What is ambiguous or
+unsafe (docs/threat-model.md, RFC 9112) is refused here; every rule is a row of
+tests/dataplane/rules. Our own reader because header lines are remembered (`http/lines.py`) and
+because llhttp can neither pause nor say where it stopped; it is held against llhttp and nginx by
+tests/fuzz. No I/O.
 """
 
 from __future__ import annotations
@@ -11,251 +13,201 @@ import re
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
-import httptools
-
-from portico_dataplane.core.messages import Headers
+from portico_dataplane.http import lines
+from portico_dataplane.http.lines import REQUEST_LINES, Line
 from portico_ir.errors import ErrorKind
 
-# RFC 9112 §3: one space between the parts; RFC 3986: no `"#<>\{|}` and nothing beyond ASCII.
-_REQUEST_LINE: Final = re.compile(
-    rb"([A-Z][A-Z\-]{0,31}) ([!$-;=?-\[\]-z~]+) HTTP/1\.([01])\r\n"
+# RFC 3986: no `"#<>\{|}`, no controls, nothing beyond ASCII.
+_TARGET_BYTES: Final = bytes(
+    byte for byte in range(0x21, 0x7F) if byte not in b'"#<>\\{|}'
 )
-_BAD_PERCENT: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
-_SUSPECT_SEGMENT: Final = re.compile(r"%|/\.")
-_HOST: Final = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9\-._~!$&'()*+,;=%]+)(?::\d{0,5})?")
-_DIGITS: Final = re.compile(rb"[0-9]{1,18}")
-
-_ORDINARY: Final = 0
-_HOST_NAME: Final = 1
-_CONTENT_LENGTH: Final = 2
-_TRANSFER_ENCODING: Final = 3
-_CONNECTION: Final = 4
-_EXPECT: Final = 5
-_UPGRADE: Final = 6
-_TRACE_ID: Final = 7
-_REQUEST_ID: Final = 8
-_METHOD_OVERRIDE: Final = 9
-
-_CODE_OF: Final[dict[bytes, int]] = {
-    b"host": _HOST_NAME,
-    b"content-length": _CONTENT_LENGTH,
-    b"transfer-encoding": _TRANSFER_ENCODING,
-    b"connection": _CONNECTION,
-    b"expect": _EXPECT,
-    b"upgrade": _UPGRADE,
-    b"x-amzn-trace-id": _TRACE_ID,
-    b"x-amzn-requestid": _REQUEST_ID,
-    b"x-http-method-override": _METHOD_OVERRIDE,
+_METHODS: Final = {
+    method.encode("ascii"): method
+    for method in (
+        "GET HEAD POST PUT DELETE OPTIONS PATCH TRACE "
+        "ACL BIND CHECKOUT COPY LINK LOCK MERGE MKACTIVITY MKCALENDAR MKCOL MOVE NOTIFY PROPFIND "
+        "PROPPATCH PURGE QUERY REBIND REPORT SEARCH SUBSCRIBE UNBIND UNLINK UNLOCK UNSUBSCRIBE"
+    ).split()
 }
-# Spellings seen, so that the usual ones cost one look-up; bounded against made-up names.
-_codes: dict[bytes, int] = {}
-_MOST_SPELLINGS: Final = 4096
-
-_domains: dict[bytes, str] = {}
+"""Registered methods (RFC 9110 §16.1.1); CONNECT is not for a reverse proxy."""
+_VERSIONS: Final = {b"HTTP/1.1": "1.1", b"HTTP/1.0": "1.0"}
+_BAD_PERCENT: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
+_HOST: Final = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9\-._~!$&'()*+,;=%]+)(?::\d{0,5})?")
+_NOTHING: Final[frozenset[bytes]] = frozenset()
 
 CHUNKED: Final = -1
 """`RequestHead.content_length` of a chunked body."""
+
+_MOST_DOMAINS: Final = 4096
+_domains: dict[bytes, str] = {}
 
 
 class RequestHead:
     """What a head says, after every check that needs no configuration."""
 
-    __slots__ = (
-        "connection",
-        "content_length",
-        "domain",
-        "expects_continue",
-        "headers",
-        "keep_alive",
-        "method",
-        "method_override",
-        "path",
-        "query",
-        "request_id",
-        "trace_id",
-        "upgrade",
-        "version",
-    )
-
-    def __init__(self) -> None:
-        self.headers: Headers = []
-        self.domain = ""
-        self.content_length = 0
-        self.connection = b""
-        self.expects_continue = False
-        self.upgrade = b""
-        self.trace_id: bytes | None = None
-        self.request_id: bytes | None = None
-        self.method_override: bytes | None = None
-
     method: str
-    keep_alive: bool
-    """Whether the client wants the connection kept (RFC 9112 §9.3)."""
+    version: str
     path: str
     """Raw path; begins with `/` (or is `*`)."""
     query: str
-    version: str
-    domain: str
+    lines: list[Line]
+    """Header lines in order."""
+    domain: str = ""
     """Host without port, lower case; empty when an HTTP/1.0 client sent none."""
-    content_length: int
+    content_length: int = 0
     """Bytes of body that follow; 0 for none, CHUNKED for chunked."""
-    connection: bytes
-    """The Connection header's tokens, lower case, joined by commas; empty for none."""
-    upgrade: bytes
+    keep_alive: bool = True
+    """Whether the client wants the connection kept (RFC 9112 §9.3)."""
+    named: frozenset[bytes] = _NOTHING
+    """Tokens of Connection: fields for this hop only (RFC 9110 §7.6.1)."""
+    upgrade: bytes = b""
     """What the client offers to switch to, lower case, if Connection names it."""
+    expects_continue: bool = False
+    trace_id: bytes | None = None
+    request_id: bytes | None = None
+    method_override: bytes | None = None
+    user_agent: bool = False
+    """Whether it has a User-Agent."""
+    origin: bool = False
+    """Whether it has an Origin."""
+    forwarded: bool = False
+    """Whether it has X-Forwarded-For or Forwarded."""
 
 
-class HeadParser:
-    """Parses one head after another for one connection."""
-
-    __slots__ = ("_faulty", "_head", "_hosts", "_length", "_most_headers", "_parser", "_te", "_te_n")
-
-    def __init__(self, most_headers: int) -> None:
-        self._most_headers = most_headers
-        self._parser: httptools.HttpRequestParser | None = None
-        self._head = RequestHead()
-        self._faulty = False
-        self._hosts = 0
-        self._length = b""
-        self._te = b""
-        self._te_n = 0
-
-    def parse(self, raw: bytes) -> RequestHead | ErrorKind:
-        """The head in `raw` (ending in an empty line), or why it is refused."""
-        line = _REQUEST_LINE.match(raw)
+def parse(raw: bytes, most_headers: int) -> RequestHead | ErrorKind:
+    """The head in `raw` (without its empty line), or why it is refused."""
+    text = raw.split(b"\r\n")
+    parts = text[0].split(b" ")
+    if len(parts) != 3:
+        return ErrorKind.BAD_REQUEST
+    method = _METHODS.get(parts[0])
+    version = _VERSIONS.get(parts[2])
+    target = parts[1]
+    if method is None or version is None or not target or target.translate(None, _TARGET_BYTES):
+        return ErrorKind.BAD_REQUEST
+    if len(text) > most_headers + 1:
+        return ErrorKind.HEAD_TOO_LARGE
+    head = RequestHead()
+    head.method = method
+    head.version = version
+    del text[0]
+    known = REQUEST_LINES.known
+    found: list[Line] = []
+    special: list[Line] = []
+    for one in text:
+        line = known.get(one)
         if line is None:
-            return ErrorKind.BAD_REQUEST
-        method, target, minor = line.groups()
-        head = self._head = RequestHead()
-        self._hosts = self._te_n = 0
-        self._faulty = False
-        self._length = self._te = b""
-        parser = self._parser
-        if parser is None:
-            parser = self._parser = httptools.HttpRequestParser(self)
-        try:
-            parser.feed_data(raw)
-        except httptools.HttpParserUpgrade:
-            self._parser = None
-        except httptools.HttpParserError:
-            self._parser = None
-            return ErrorKind.BAD_REQUEST
-        if self._faulty:
-            self._parser = None
-            return ErrorKind.BAD_REQUEST
-        head.method = method.decode("ascii")
-        head.version = "1.1" if minor == b"1" else "1.0"
-        fault = self._finish(head, target)
-        if fault is not None or head.content_length:
-            # llhttp now waits for a body; framing bodies is ours, so it starts afresh.
-            self._parser = None
-        return fault or head
-
-    # --- llhttp callbacks ---------------------------------------------------------------
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """One header line."""
-        head = self._head
-        if value[-1:] in b" \t":
-            value = value.rstrip(b" \t")
-        head.headers.append((name, value))
-        code = _codes.get(name)
-        if code is None:
-            code = _CODE_OF.get(name.lower(), _ORDINARY)
-            if len(_codes) < _MOST_SPELLINGS:
-                _codes[name] = code
-        if code:
-            self._note(code, head, value)
-
-    def _note(self, code: int, head: RequestHead, value: bytes) -> None:
-        if code == _HOST_NAME:
-            self._hosts += 1
-            domain = _domains.get(value)
-            if domain is None:
-                domain = _domain_of(value)
-            if domain is None:
-                self._faulty = True
-            else:
-                head.domain = domain
-        elif code == _CONTENT_LENGTH:
-            self._length = value
-            if not _DIGITS.fullmatch(value):
-                self._faulty = True
-            else:
-                head.content_length = int(value)
-        elif code == _TRANSFER_ENCODING:
-            self._te_n += 1
-            self._te = value.lower()
-        elif code == _CONNECTION:
-            lowered = value.lower()
-            head.connection = head.connection + b"," + lowered if head.connection else lowered
-        elif code == _EXPECT:
-            head.expects_continue = value.lower() == b"100-continue"
-        elif code == _UPGRADE:
-            head.upgrade = value.lower()
-        elif code == _TRACE_ID:
-            head.trace_id = value
-        elif code == _REQUEST_ID:
-            head.request_id = value
-        else:
-            head.method_override = value
-
-    # --- checks over the whole head -------------------------------------------------------
-
-    def _finish(self, head: RequestHead, target: bytes) -> ErrorKind | None:
-        if len(head.headers) > self._most_headers:
-            return ErrorKind.HEAD_TOO_LARGE
-        old = head.version == "1.0"
-        # RFC 9112 §3.2: exactly one Host; an HTTP/1.0 client may send none.
-        if self._hosts != 1 and not (old and self._hosts == 0):
-            return ErrorKind.BAD_REQUEST
-        if self._te_n:
-            # Only `chunked`, only in HTTP/1.1, never beside a length (RFC 9112 §6.1, §6.3).
-            if old or self._te_n > 1 or self._te != b"chunked" or self._length:
+            line = REQUEST_LINES.read(one)
+            if line is None:
                 return ErrorKind.BAD_REQUEST
-            head.content_length = CHUNKED
-        if head.connection:
-            tokens = {token.strip() for token in head.connection.split(b",")}
-            head.keep_alive = (b"keep-alive" in tokens) if old else (b"close" not in tokens)
-            if b"upgrade" not in tokens:
-                head.upgrade = b""
-        else:
-            head.keep_alive = not old
-            head.upgrade = b""
-        if old:
-            head.expects_continue = False
-        if head.upgrade == b"websocket" and head.content_length:
-            return ErrorKind.BAD_REQUEST
-        return self._locate(head, target.decode("ascii"))
+        found.append(line)
+        if line[0]:
+            special.append(line)
+    head.lines = found
+    fault = _understand(head, special) or _locate(head, target.decode("ascii"))
+    return fault or head
 
-    def _locate(self, head: RequestHead, target: str) -> ErrorKind | None:
-        if head.method == "CONNECT":
-            return ErrorKind.BAD_REQUEST
-        if target[0] != "/":
-            if target == "*" and head.method == "OPTIONS":
-                head.path, head.query = "*", ""
-                return None
-            rest = _path_of_absolute(target, head.domain)
-            if rest is None:
+
+def _understand(head: RequestHead, special: list[Line]) -> ErrorKind | None:
+    """What the lines with a meaning of their own say."""
+    hosts = lengths = codings = 0
+    named = _NOTHING
+    upgrade = b""
+    for line in special:
+        code = line[0]
+        if code == lines.HOST:
+            hosts += 1
+            domain = _domains.get(line[4])
+            if domain is None:
+                domain = domain_of(line[4])
+                if domain is None:
+                    return ErrorKind.BAD_REQUEST
+            head.domain = domain
+        elif code == lines.USER_AGENT:
+            head.user_agent = True
+        elif code == lines.CONTENT_LENGTH:
+            lengths += 1
+            if line[6] < 0:
                 return ErrorKind.BAD_REQUEST
-            target = rest
-        path, _, query = target.partition("?")
-        head.path = path
-        head.query = query
-        if "%" in target and _BAD_PERCENT.search(target):
+            head.content_length = line[6]
+        elif code == lines.CONNECTION:
+            named = named | line[7] if named else line[7]
+        elif code == lines.TRANSFER_ENCODING:
+            codings += 1
+            if line[4].lower() != b"chunked":
+                return ErrorKind.BAD_REQUEST
+        elif code == lines.UPGRADE:
+            upgrade = line[4].lower()
+        else:
+            _note(head, line)
+    old = head.version == "1.0"
+    # RFC 9112 §3.2: exactly one Host; an HTTP/1.0 client may send none.
+    if hosts != 1 and not (old and hosts == 0):
+        return ErrorKind.BAD_REQUEST
+    if codings:
+        # Only `chunked`, once, in HTTP/1.1, never beside a length (RFC 9112 §6.1, §6.3).
+        if old or codings > 1 or lengths:
             return ErrorKind.BAD_REQUEST
-        if _SUSPECT_SEGMENT.search(path) and _leaves_its_place(path):
-            return ErrorKind.BAD_REQUEST
-        return None
+        head.content_length = CHUNKED
+    elif lengths > 1:
+        return ErrorKind.BAD_REQUEST
+    if old:
+        head.keep_alive = b"keep-alive" in named and b"close" not in named
+        head.expects_continue = False
+    if named:
+        if b"close" in named:
+            head.keep_alive = False
+        if upgrade and b"upgrade" in named:
+            head.upgrade = upgrade
+            if upgrade == b"websocket" and head.content_length:
+                return ErrorKind.BAD_REQUEST
+        head.named = named
+    return None
 
 
-def _domain_of(value: bytes) -> str | None:
+def _note(head: RequestHead, line: Line) -> None:
+    code, value = line[0], line[4]
+    if code == lines.ORIGIN:
+        head.origin = True
+    elif code == lines.FORWARDED:
+        head.forwarded = True
+    elif code == lines.EXPECT:
+        head.expects_continue = value.lower() == b"100-continue"
+    elif code == lines.TRACE_ID:
+        head.trace_id = value
+    elif code == lines.REQUEST_ID:
+        head.request_id = value
+    elif code == lines.METHOD_OVERRIDE:
+        head.method_override = value
+
+
+def _locate(head: RequestHead, target: str) -> ErrorKind | None:
+    """Path and query of the target, which is in origin form but for the exceptions."""
+    if target[0] != "/":
+        if target == "*" and head.method == "OPTIONS":
+            head.path, head.query = "*", ""
+            return None
+        rest = _path_of_absolute(target, head.domain)
+        if rest is None:
+            return ErrorKind.BAD_REQUEST
+        target = rest
+    path, _, head.query = target.partition("?")
+    head.path = path
+    if "%" in target and _BAD_PERCENT.search(target):
+        return ErrorKind.BAD_REQUEST
+    if ("%" in path or "/." in path) and _leaves_its_place(path):
+        return ErrorKind.BAD_REQUEST
+    return None
+
+
+def domain_of(value: bytes) -> str | None:
+    """The host of a Host header, lower case, without port; None: it is not one."""
     if not _HOST.fullmatch(value):
         return None
     text = value.decode("ascii").lower()
     name, colon, port = text.rpartition(":")
     domain = name if colon and not port.endswith("]") else text
-    if len(_domains) >= _MOST_SPELLINGS:
+    if len(_domains) >= _MOST_DOMAINS:
         _domains.clear()
     _domains[value] = domain
     return domain
@@ -272,7 +224,7 @@ def _path_of_absolute(target: str, domain: str) -> str | None:
         if found != -1:
             cut = min(cut, found)
     authority, tail = rest[:cut], rest[cut:]
-    if _domain_of(authority.encode("ascii")) != domain:
+    if domain_of(authority.encode("ascii")) != domain:
         return None
     return tail if tail.startswith("/") else "/" + tail
 

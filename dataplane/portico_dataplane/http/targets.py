@@ -52,7 +52,7 @@ class Targets:
                 return PreparedTarget(
                     target.weight,
                     upstream,
-                    target.host.encode("ascii", "replace"),
+                    _host_line(target.host),
                     url,
                     target.append_path and url is not None,
                 )
@@ -62,7 +62,7 @@ class Targets:
                     static = url.render({}) if url.is_static else url.origin()
                     upstream = self._address(static.scheme, static.host, static.port)
                     self._static.add(upstream.key)
-                    host = static.authority.encode("ascii")
+                    host = _host_line(static.authority)
                 else:
                     upstream, host = None, b""
                 return PreparedTarget(target.weight, upstream, host, url, target.append_path)
@@ -139,3 +139,7 @@ class Targets:
         }
         self._static &= keys
         self._upstreams.retain(keys | set(self._dynamic))
+
+
+def _host_line(authority: str) -> bytes:
+    return f"Host: {authority}\r\n".encode("ascii", "replace")

@@ -9,17 +9,18 @@ a connection with anything left over is never reused. Lives outside any Runtime.
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections import deque
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final, Protocol, cast
 
-import httptools
-
 from portico_dataplane.core.balancing import Balancer
-from portico_dataplane.core.messages import Headers
 from portico_dataplane.core.retries import RetryBudget
 from portico_dataplane.effects.dialer import DialError, Dialer
+from portico_dataplane.http import lines
+from portico_dataplane.http.body import ChunkedBody, MalformedBody
+from portico_dataplane.http.lines import RESPONSE_LINES, Line
 from portico_dataplane.tasks import spawn
 from portico_ir.model import Endpoint
 
@@ -31,6 +32,24 @@ if TYPE_CHECKING:
 
 CLOSE_DELIMITED: Final = -2
 CHUNKED: Final = -1
+
+# What the next byte of a connection is.
+_IDLE: Final = 0
+_HEAD: Final = 1
+_LENGTH: Final = 2
+_CHUNKS: Final = 3
+_UNTIL_CLOSE: Final = 4
+_TUNNEL: Final = 5
+
+_VERSION: Final = b"HTTP/1."
+_STATUS_LINE: Final = re.compile(
+    rb"HTTP/1\.([01]) ([1-5][0-9][0-9])(?: [\t\x20-\x7e\x80-\xff]*)?"
+)
+_statuses: Final[dict[bytes, tuple[int, bool]]] = {}
+_BARE_LF: Final = re.compile(rb"(?<!\r)\n")
+_TOO_LARGE: Final = "the answer's head is too large"
+_MOST_INTERIM: Final = 64
+_NOTHING: Final[frozenset[bytes]] = frozenset()
 
 
 class UpstreamUser(Protocol):
@@ -62,53 +81,61 @@ class UpstreamUser(Protocol):
 
 
 class UpstreamConnection(asyncio.Protocol):
-    """One connection to one address. Answers to one user at a time."""
+    """One connection to one address. Answers to one user at a time.
+
+    Framing is ours in both directions (RFC 9112 §6): `content_length` says which.
+    """
 
     __slots__ = (
         "_bodiless",
-        "_complete",
-        "_head_bytes",
-        "_headed",
-        "_parser",
-        "_pieces",
+        "_chunked",
+        "_interim",
+        "_partial",
         "_pool",
-        "_raw_left",
+        "_state",
         "closed",
         "content_length",
-        "headers",
         "idle_since",
         "idle_timeout",
         "keep_alive",
+        "left",
+        "lines",
+        "named",
         "received",
         "reused",
         "status",
         "transport",
-        "tunnel",
+        "typed",
         "user",
     )
+
+    transport: asyncio.Transport
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
         self.user: UpstreamUser | None = None
         self.closed = False
-        self.tunnel = False
         self.reused = False
         self.received = False
         """Whether any byte of the current answer came."""
         self.idle_since = 0.0
         self.idle_timeout = pool.idle_timeout
         self.status = 0
-        self.headers: Headers = []
-        self.content_length = CHUNKED
+        self.lines: list[Line] = []
+        self.named: frozenset[bytes] = _NOTHING
+        """Fields that the answer's Connection names."""
+        self.typed = False
+        """The answer has a Content-Type."""
+        self.content_length = 0
+        """Bytes of body, or CHUNKED, or CLOSE_DELIMITED."""
         self.keep_alive = True
-        self._parser: httptools.HttpResponseParser | None = None
-        self._pieces: list[bytes] = []
-        self._headed = self._complete = False
+        self.left = 0
+        """Bytes of body to come, when the length is known."""
+        self._state = _IDLE
+        self._partial = b""
+        self._interim = 0
+        self._chunked: ChunkedBody | None = None
         self._bodiless = False
-        self._head_bytes = 0
-        self._raw_left = 0
-
-    transport: asyncio.Transport
 
     # --- sending ----------------------------------------------------------------------------
 
@@ -119,12 +146,8 @@ class UpstreamConnection(asyncio.Protocol):
         """
         self.user = user
         self._bodiless = bodiless
-        self._headed = self._complete = self.received = False
-        self._head_bytes = self._raw_left = 0
-        self.headers = []
-        self.content_length = CLOSE_DELIMITED
-        if self._parser is None:
-            self._parser = httptools.HttpResponseParser(self)
+        self._state = _HEAD
+        self.received = False
         self.transport.write(head)
 
     def release(self) -> None:
@@ -132,7 +155,7 @@ class UpstreamConnection(asyncio.Protocol):
         self.user = None
         if self.closed:
             return
-        if self.keep_alive and not self.tunnel and not self._raw_left:
+        if self.keep_alive and self._state == _IDLE:
             self.reused = True
             self._pool.give_back(self)
         else:
@@ -142,13 +165,9 @@ class UpstreamConnection(asyncio.Protocol):
         """Close at once; the user hears nothing more."""
         self.user = None
         if not self.closed:
-            self._forget()
+            self.closed = True
+            self._pool.lost(self)
             self.transport.abort()
-
-    def _forget(self) -> None:
-        self.closed = True
-        self._parser = None  # it refers to us: break the cycle
-        self._pool.lost(self)
 
     # --- asyncio.Protocol -------------------------------------------------------------------
 
@@ -158,84 +177,184 @@ class UpstreamConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         user = self.user
-        if user is None:
+        state = self._state
+        if user is None or state == _IDLE:
             # Readable while idle: whatever it is, it is no answer to a request of ours.
-            self.close()
-            return
-        if self.tunnel:
+            self.keep_alive = False
+            if user is None:
+                self.close()
+        elif state == _HEAD:
+            self._head(user, data)
+        elif state == _LENGTH:
+            left = self.left = self.left - len(data)
+            if left <= 0:
+                self._state = _IDLE
+                if left:
+                    data = data[:left]
+                    self.keep_alive = False
+            user.on_response_body(data, left <= 0)
+        elif state == _TUNNEL:
             user.on_tunnel_data(data)
-            return
-        self.received = True
-        if self._raw_left:
-            self._raw(user, data)
-            return
-        parser = self._parser
-        if parser is None:
-            return
-        headed = self._headed
-        if not headed:
-            self._head_bytes += len(data)
-        try:
-            parser.feed_data(data)
-        except httptools.HttpParserUpgrade as upgrade:
-            self._upgraded(user, data[upgrade.args[0] :])
-            return
-        except httptools.HttpParserError as error:
-            if not self._complete:
-                self._fail(f"broken answer: {type(error).__name__}")
-                return
-            # A whole answer, then more: the answer is good, the connection is not.
-            self.keep_alive = False
-        if not self._headed:
-            if self._head_bytes > self._pool.head_limit:
-                self._fail("the answer's head is too large")
-            return
-        if len(self.headers) > self._pool.most_headers:
-            self._fail("the answer has too many headers")
-            return
-        pieces = self._pieces
-        if pieces:
-            body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-            self._pieces = []
+        elif state == _CHUNKS:
+            body, complete = self._decoded(data)
+            if body or complete:
+                user.on_response_body(body, complete)
         else:
-            body = b""
-        complete = self._complete
-        if not complete and self.content_length > 0:
-            self._go_raw(body if not headed else None)
-        if complete:
-            self._parser = self._parser if self._reusable_parser() else None
-        if not headed:
-            user.on_response(self, body, complete)
-        elif body or complete:
-            user.on_response_body(body, complete)
+            user.on_response_body(data, False)
 
-    def _reusable_parser(self) -> bool:
-        # After HEAD llhttp would wait for the body that Content-Length announces.
-        return not self._bodiless and self.keep_alive
+    def _head(self, user: UpstreamUser, data: bytes) -> None:
+        self.received = True
+        if self._partial:
+            data = self._partial + data
+            self._partial = b""
+        end = data.find(b"\r\n\r\n")
+        while end >= 0:
+            fault = self._read_head(data[:end]) if end <= self._pool.head_limit else _TOO_LARGE
+            if fault:
+                self._fail(fault)
+                return
+            status = self.status
+            rest = data[end + 4 :]
+            if status >= 200:
+                self._begin_body(user, rest)
+                return
+            if status == 101:
+                self._state = _TUNNEL
+                user.on_upgraded(self, rest)
+                return
+            # RFC 9110 §15.2: interim; the final answer follows. So many of them are none.
+            self._interim += 1
+            if self._interim > _MOST_INTERIM:
+                self._fail("interim answers without end")
+                return
+            data = rest
+            end = data.find(b"\r\n\r\n")
+        if len(data) > self._pool.head_limit:
+            self._fail(_TOO_LARGE)
+        elif data[:7] != _VERSION[: len(data[:7])] or _BARE_LF.search(data):
+            self._fail("the answer is not HTTP/1")
+        else:
+            self._partial = data
 
-    def _go_raw(self, body: bytes | None) -> None:
-        # The rest of a body of known length needs no parser, and so no copy.
-        if body is not None:
-            self._raw_left = self.content_length - len(body)
-            self._parser = None
+    def _read_head(self, raw: bytes) -> str:
+        """Understand a head; what is wrong with it, or nothing."""
+        text = raw.split(b"\r\n")
+        known_status = _statuses.get(text[0])
+        if known_status is None:
+            known_status = _status_of(text[0])
+            if known_status is None:
+                return "the status line is malformed"
+        if len(text) > self._pool.most_headers + 1:
+            return "the answer has too many headers"
+        status, old = known_status
+        self.status = status
+        del text[0]
+        known = RESPONSE_LINES.known
+        found: list[Line] = []
+        special: list[Line] = []
+        for one in text:
+            line = known.get(one)
+            if line is None:
+                line = RESPONSE_LINES.read(one)
+                if line is None:
+                    return "a header line is malformed"
+            found.append(line)
+            if line[0]:
+                special.append(line)
+        self.lines = found
+        return self._understand(special, status, old)
 
-    def _raw(self, user: UpstreamUser, data: bytes) -> None:
-        left = self._raw_left - len(data)
-        if left < 0:
-            data = data[:left]
+    def _understand(self, special: list[Line], status: int, old: bool) -> str:
+        lengths = codings = 0
+        length = CLOSE_DELIMITED
+        named = _NOTHING
+        typed = False
+        for line in special:
+            code = line[0]
+            if code == lines.CONTENT_TYPE:
+                typed = True
+            elif code == lines.CONTENT_LENGTH:
+                lengths += 1
+                length = line[6]
+                if length < 0:
+                    return "a Content-Length that is no number"
+            elif code == lines.CONNECTION:
+                named = named | line[7] if named else line[7]
+            elif code == lines.TRANSFER_ENCODING:
+                codings += 1
+                if line[4].lower() != b"chunked":
+                    return "a Transfer-Encoding other than chunked"
+            elif code == lines.KEEP_ALIVE:
+                self._note_keep_alive(line[4])
+        # RFC 9112 §6.3: framing that can be read in two ways is not passed on.
+        if lengths > 1 or codings > 1 or (codings and (lengths or old)):
+            return "ambiguous framing"
+        if status < 200 and (lengths or codings):
+            return "an interim answer with a body"
+        if status == 101 and b"upgrade" not in named:
+            return "101 without an upgrade"
+        self.named = named
+        self.typed = typed
+        self.content_length = CHUNKED if codings else length
+        if named:
+            self.keep_alive = b"close" not in named and (not old or b"keep-alive" in named)
+        else:
+            self.keep_alive = not old
+        return ""
+
+    def _begin_body(self, user: UpstreamUser, rest: bytes) -> None:
+        """The final head is read; `rest` came behind it."""
+        self._interim = 0
+        length = self.content_length
+        if self._bodiless or self.status in (204, 304):
+            self._state = _IDLE
+            if rest:
+                self.keep_alive = False  # never read as the next answer
+            user.on_response(self, b"", True)
+        elif length >= 0:
+            left = self.left = length - len(rest)
+            if left > 0:
+                self._state = _LENGTH
+            else:
+                self._state = _IDLE
+                if left:
+                    # Bytes behind the answer: it is good, the connection is not.
+                    rest = rest[:left]
+                    self.keep_alive = False
+            user.on_response(self, rest, left <= 0)
+        elif length == CHUNKED:
+            self._state = _CHUNKS
+            self._chunked = ChunkedBody()
+            body, complete = self._decoded(rest)
+            if not self.closed:
+                user.on_response(self, body, complete)
+        else:
+            self._state = _UNTIL_CLOSE
             self.keep_alive = False
-            left = 0
-        self._raw_left = left
-        self._complete = left == 0
-        user.on_response_body(data, left == 0)
+            user.on_response(self, rest, False)
 
-    def _upgraded(self, user: UpstreamUser, rest: bytes) -> None:
-        if self.status != 101:
-            self._fail("an upgrade that is none")
-            return
-        self.tunnel = True
-        self._parser = None
-        user.on_upgraded(self, rest)
+    def _decoded(self, data: bytes) -> tuple[bytes, bool]:
+        decoder = self._chunked
+        assert decoder is not None
+        try:
+            body = decoder.feed(data)
+        except MalformedBody as error:
+            self._fail(str(error))
+            return b"", False
+        if not decoder.complete:
+            return body, False
+        self._chunked = None
+        self._state = _IDLE
+        if decoder.rest:
+            self.keep_alive = False
+        return body, True
+
+    def _note_keep_alive(self, value: bytes) -> None:
+        for part in value.split(b","):
+            key, _, number = part.strip().partition(b"=")
+            if key.lower() == b"timeout" and number.isdigit() and len(number) < 7:
+                # A second earlier than the backend: it may close while our request travels.
+                self.idle_timeout = min(self._pool.idle_timeout, max(0.0, int(number) - 1.0))
 
     def _fail(self, cause: str) -> None:
         user = self.user
@@ -245,12 +364,10 @@ class UpstreamConnection(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         user = self.user
-        if user is not None and self._headed and not self._complete:
-            if self.content_length == CLOSE_DELIMITED and not self.tunnel:
-                # RFC 9112 §6.3.8: the end of the connection is the end of the body.
-                self._complete = True
-                self.keep_alive = False
-                user.on_response_body(b"", True)
+        if user is not None and self._state == _UNTIL_CLOSE:
+            # RFC 9112 §6.3: the end of the connection is the end of the body.
+            self._state = _IDLE
+            user.on_response_body(b"", True)
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -258,7 +375,8 @@ class UpstreamConnection(asyncio.Protocol):
         self.user = None
         if self.closed:
             return
-        self._forget()
+        self.closed = True
+        self._pool.lost(self)
         if user is not None:
             user.on_upstream_lost(str(exc) if exc else "the backend closed the connection")
 
@@ -270,59 +388,16 @@ class UpstreamConnection(asyncio.Protocol):
         if self.user is not None:
             self.user.on_upstream_paused(False)
 
-    # --- llhttp callbacks -------------------------------------------------------------------
 
-    def on_message_begin(self) -> None:
-        """A second answer before we asked: RFC 9112 §9.2 calls it an attack or a bug."""
-        if self._complete:
-            self.keep_alive = False
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        if self._headed:
-            return  # a trailer: dropped
-        self.headers.append((name, value.rstrip(b" \t") if value[-1:] in b" \t" else value))
-        size = len(name)
-        if size == 14:
-            if name.lower() == b"content-length":
-                self.content_length = int(value)
-        elif size == 17:
-            if name.lower() == b"transfer-encoding":
-                self.content_length = CHUNKED
-        elif size == 10 and name.lower() == b"keep-alive":
-            self._note_keep_alive(value)
-
-    def _note_keep_alive(self, value: bytes) -> None:
-        for part in value.split(b","):
-            key, _, number = part.strip().partition(b"=")
-            if key.lower() == b"timeout" and number.isdigit() and len(number) < 7:
-                # A second earlier than the backend: it may close while our request travels.
-                self.idle_timeout = min(self._pool.idle_timeout, max(0.0, int(number) - 1.0))
-
-    def on_headers_complete(self) -> None:
-        if self._headed:
-            return
-        parser = self._parser
-        if parser is None:
-            return
-        status = self.status = parser.get_status_code()
-        if status < 200 and status != 101:
-            self.headers = []  # RFC 9110 §15.2: interim; the final answer follows
-            self.content_length = CLOSE_DELIMITED
-            return
-        self._headed = True
-        self.keep_alive = parser.should_keep_alive()
-        if self._bodiless or status in (204, 304):
-            self._complete = True
-
-    def on_body(self, body: bytes) -> None:
-        if self._bodiless:
-            self.keep_alive = False  # a body after HEAD: never read as the next answer
-        elif not self._complete:
-            self._pieces.append(body)
-
-    def on_message_complete(self) -> None:
-        if self._headed:
-            self._complete = True
+def _status_of(line: bytes) -> tuple[int, bool] | None:
+    """Status and whether it is HTTP/1.0; remembered, because there are few (bounded)."""
+    match = _STATUS_LINE.fullmatch(line)
+    if match is None:
+        return None
+    found = int(match.group(2)), match.group(1) == b"0"
+    if len(_statuses) < 256 and len(line) < 64:
+        _statuses[line] = found
+    return found
 
 
 class Pool:
@@ -339,6 +414,7 @@ class Pool:
         "idle_timeout",
         "most_headers",
         "retired",
+        "watched",
     )
 
     def __init__(self, upstream: Upstream, endpoint: Endpoint) -> None:
@@ -349,6 +425,8 @@ class Pool:
         self.head_limit = settings.upstream_head_limit
         self.most_headers = settings.upstream_max_headers
         self.retired = False
+        self.watched = False
+        """Whether the sweep for idle connections knows of this pool."""
         """The address left: what comes back is closed."""
         self._idle: list[UpstreamConnection] = []
         self._open: set[UpstreamConnection] = set()
@@ -416,7 +494,9 @@ class Pool:
             return
         connection.idle_since = time.monotonic()
         self._idle.append(connection)
-        self._upstream.registry.watch(self)
+        if not self.watched:
+            self.watched = True
+            self._upstream.registry.watch(self)
 
     def lost(self, connection: UpstreamConnection) -> None:
         """`connection` is no more."""
@@ -433,7 +513,8 @@ class Pool:
         """Close what has been idle too long; whether any idle ones are left."""
         for connection in [c for c in self._idle if now - c.idle_since >= c.idle_timeout]:
             connection.close()
-        return bool(self._idle)
+        self.watched = bool(self._idle)
+        return self.watched
 
     def retire(self) -> None:
         """The address is gone: close what nobody uses, and the rest when it comes back."""

@@ -2,7 +2,7 @@
 
 Made by `build.py` for each route with a function, asked by `http/exchange.py` once the body is
 there. Pure: it says which call it needs (`Need(CallFunction)`) and what the answer of that call
-means; the performer makes the call. The wire is Lambda's Invoke API.
+means; the performer makes the call, with the request's trace id. The wire is Lambda's Invoke API.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class FunctionIntegration:
         call = CallFunction(
             self._target,
             self._path,
-            (*_HEADERS, (b"X-Amzn-Trace-Id", trace.encode("latin-1"))),
+            _HEADERS,
             _encode(event),
             self._timeout_ms,
         )

@@ -9,6 +9,7 @@ dates) and id headers are not in the answer: whoever writes it adds them.
 from __future__ import annotations
 
 import binascii
+import json
 import re
 from base64 import b64decode
 from collections.abc import Iterable
@@ -17,7 +18,6 @@ from typing import Any, Final
 
 import msgspec
 
-from portico_dataplane.core.forwarding import DATE, DROP, REMAP, RESPONSE_NAMES
 from portico_dataplane.core.messages import Headers, Response
 from portico_dataplane.core.verdicts import Reject
 from portico_ir.errors import ErrorKind
@@ -34,8 +34,37 @@ _REST_TYPE: Final = b"application/json"
 _HTTP_TYPE: Final = b"text/plain; charset=utf-8"
 """Of an explicit answer without a content type; an inferred one is JSON (AWS §4.4)."""
 
-# The gateway's own, so that an answer never has two.
-_TRACE: Final = b"x-amzn-trace-id"
+# What a function cannot say: framing, hop-by-hop (RFC 9110 §7.6.1), and the gateway's own trace id.
+_DROPPED: Final = frozenset(
+    {
+        b"keep-alive",
+        b"proxy-authenticate",
+        b"proxy-connection",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
+        b"x-amzn-trace-id",
+    }
+)
+_DROPPED_BY_HTTP: Final = _DROPPED | {b"apigw-requestid", b"connection", b"content-length", b"date"}
+# AWS §3.8, the Lambda column.
+_DROPPED_BY_REST: Final = _DROPPED | {b"expect", b"host", b"via"}
+_RENAMED_BY_REST: Final = frozenset(
+    {
+        b"authorization",
+        b"connection",
+        b"content-length",
+        b"content-md5",
+        b"date",
+        b"max-forwards",
+        b"server",
+        b"user-agent",
+        b"www-authenticate",
+        b"x-amz-apigw-id",
+        b"x-amzn-requestid",
+    }
+)
 
 
 class _Malformed(Exception):
@@ -61,9 +90,16 @@ def convert(
 
 def _parsed(raw: bytes) -> Any:
     try:
+        if b"\\ud" in raw or b"\\uD" in raw:
+            # JavaScript may return half of a surrogate pair, which msgspec does not take.
+            return json.loads(raw.decode("utf-8"), parse_constant=_refused)
         return msgspec.json.decode(raw)
     except (msgspec.MsgspecError, UnicodeError, RecursionError, ValueError) as error:
         raise _Malformed(f"not JSON: {error}") from None
+
+
+def _refused(constant: str) -> None:
+    raise ValueError(f"{constant} is no JSON")
 
 
 # --- REST (AWS §3.27) -----------------------------------------------------------------------
@@ -247,17 +283,14 @@ def _response(
 
 
 def _passed(kind: ApiKind, lines: Headers) -> Headers:
-    """What AWS §3.8 lets through: the rest is dropped, or renamed on REST."""
-    table = RESPONSE_NAMES[kind]
+    """What is let through: the rest is dropped, or renamed on REST."""
+    if kind is ApiKind.HTTP:
+        return [line for line in lines if line[0].lower() not in _DROPPED_BY_HTTP]
     passed: Headers = []
     for name, value in lines:
-        code = table.spellings.get(name)
-        if code is None:
-            code = table.learn(name)
-        if code == DROP or name.lower() == _TRACE:
-            continue
-        if code == REMAP:
+        lower = name.lower()
+        if lower in _RENAMED_BY_REST:
             passed.append((b"x-amzn-Remapped-" + name, value))
-        elif code != DATE:
+        elif lower not in _DROPPED_BY_REST:
             passed.append((name, value))
     return passed

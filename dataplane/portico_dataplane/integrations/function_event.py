@@ -20,7 +20,6 @@ from portico_dataplane.core.context import (
     request_time,
     resource_path,
 )
-from portico_dataplane.core.forwarding import connection_tokens
 from portico_dataplane.core.identifiers import TRACE_BYTES, trace_id
 from portico_dataplane.core.messages import Request
 from portico_ir.model import ApiKind
@@ -280,11 +279,12 @@ def _is_text(request: Request) -> bool:
 def _lines(request: Request, not_passed: frozenset[bytes]) -> _Lines:
     """The headers a function sees, in order; the client's spelling (AWS §3.27: preserved)."""
     lowered = [(name.lower(), name, value) for name, value in request.headers]
-    named: frozenset[bytes] = frozenset()
+    named: set[bytes] = set()
     hops: list[str] = []
     for lower, _, value in lowered:
         if lower == b"connection":
-            named |= connection_tokens(value.lower())
+            # What Connection names is for the next hop only (RFC 9110 §7.6.1).
+            named.update(token.strip() for token in value.lower().split(b","))
         elif lower == b"x-forwarded-for":
             hops.append(header_text(value))
     rest_api = request.api.kind is not ApiKind.HTTP

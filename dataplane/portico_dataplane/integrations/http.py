@@ -13,9 +13,15 @@ from urllib.parse import unquote_plus, unquote_to_bytes
 
 from portico_dataplane.core.balancing import WeightedChoice
 from portico_dataplane.core.context import value as context_value
-from portico_dataplane.core.forwarding import connection_tokens, http_request, rest_request
+from portico_dataplane.core.forwarding import (
+    first_forwarded,
+    first_forwarded_for,
+    forwarded,
+    forwarded_for,
+)
 from portico_dataplane.core.messages import Headers, Request
 from portico_dataplane.core.templates import BadTemplate, Place, UrlTemplate, encode
+from portico_dataplane.http.head import RequestHead
 from portico_dataplane.http.upstream import Upstream
 from portico_ir.model import (
     ApiKind,
@@ -29,6 +35,8 @@ from portico_ir.model import (
 
 # Set by mapping, these never arrive and are no error (AWS §18).
 _SILENTLY_DROPPED: Final = frozenset({b"te", b"via", b"proxy-authenticate"})
+_OWN_TOKENS: Final = frozenset({b"close", b"keep-alive", b"upgrade"})
+"""What Connection may hold besides names of fields."""
 _HEADER_VALUE: Final = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
 
 UpstreamOf = Callable[[str, str, int], Upstream]
@@ -45,8 +53,8 @@ class PreparedTarget(NamedTuple):
     weight: int
     upstream: Upstream | None
     """None: the host holds a variable, `url.render` says which per request."""
-    host: bytes
-    """Host header, ready; empty when the host holds a variable."""
+    host_line: bytes
+    """`Host: …` with CRLF; empty when the host holds a variable."""
     url: UrlTemplate | None
     """Path and query; None: the client's own."""
     append_path: bool
@@ -56,7 +64,7 @@ class Destination(NamedTuple):
     """Where one attempt goes."""
 
     upstream: Upstream
-    host: bytes
+    host_line: bytes
     path: str
     """Path and query for the request line."""
 
@@ -65,13 +73,15 @@ class HttpForward:
     """A route's way to its backends."""
 
     __slots__ = (
+        "_api_id",
         "_choice",
         "_rest",
         "_sole",
+        "_static",
+        "_tails",
         "_targets",
         "_upstream_of",
         "_user_agent",
-        "_header_names",
         "mappings",
         "max_request_body",
         "method",
@@ -93,45 +103,53 @@ class HttpForward:
         self.preserve_host = spec.preserve_host
         self.mappings = spec.mappings
         self._rest = kind is not ApiKind.HTTP
-        self._user_agent = f"AmazonAPIGateway_{api_id}".encode("ascii")
+        self._api_id = api_id
+        self._user_agent = f"User-Agent: AmazonAPIGateway_{api_id}\r\n".encode("ascii")
         self._targets = targets
         self._sole = targets[0] if len(targets) == 1 else None
         self._choice = WeightedChoice([target.weight for target in targets])
         self._upstream_of = upstream_of
-        self._header_names = frozenset(
-            mapping.name.lower().encode("latin-1", "replace")
-            for mapping in spec.mappings
-            if mapping.place == "header"
-        )
+        self._static = self._always() if not spec.mappings else None
+        self._tails: dict[int, bytes] = {}
+
+    def _always(self) -> Destination | None:
+        """The destination of every request without a query, when there is just one."""
+        target = self._sole
+        if target is None or target.upstream is None or target.url is None or target.append_path:
+            return None
+        if not target.url.is_static:
+            return None
+        url = target.url.render({})
+        return Destination(target.upstream, target.host_line, _joined(url.path or "/", [url.query]))
 
     def destination(self, request: Request) -> Destination | None:
         """The upstream and path of this request; None: every weight is 0.
 
         Raises `Unforwardable` when a template cannot be filled.
         """
+        query = request.query
+        if self._static is not None and not query:
+            return self._static
         target = self._sole
         if target is None:
             index = self._choice.pick()
             if index is None:
                 return None
             target = self._targets[index]
-        query = request.query
-        if target.url is None:
-            path = request.path
-            if query:
-                path = f"{path}?{query}"
-            if self.mappings:
-                path = _joined(path, [self._mapped_query(request)])
-            upstream, host = target.upstream, target.host
-        else:
-            upstream, host, path = self._rendered(target, request)
-        if upstream is None:  # pragma: no cover - build makes one or the other
+        if target.url is not None:
+            return self._rendered(target, target.url, request)
+        path = request.path
+        if query:
+            path = f"{path}?{query}"
+        if self.mappings:
+            path = _joined(path, [self._mapped_query(request)])
+        if target.upstream is None:  # pragma: no cover - only a URL's host may hold a variable
             raise Unforwardable("no upstream")
-        return Destination(upstream, host, path)
+        return Destination(target.upstream, target.host_line, path)
 
-    def _rendered(self, target: PreparedTarget, request: Request) -> tuple[Upstream, bytes, str]:
-        template = target.url
-        assert template is not None
+    def _rendered(
+        self, target: PreparedTarget, template: UrlTemplate, request: Request
+    ) -> Destination:
         variables = request.path_parameters
         if self.mappings:
             variables = {**variables, **self._mapped_path(request)}
@@ -142,58 +160,81 @@ class HttpForward:
         path = url.path
         if target.append_path:
             path = path.rstrip("/") + request.path
-        path = path or "/"
-        queries = [url.query, self._mapped_query(request) if self.mappings else "", request.query]
-        path = _joined(path, queries)
+        mapped = self._mapped_query(request) if self.mappings else ""
+        path = _joined(path or "/", [url.query, mapped, request.query])
         if target.upstream is not None:
-            return target.upstream, target.host, path
+            return Destination(target.upstream, target.host_line, path)
         upstream = self._upstream_of(url.scheme, url.host, url.port)
-        return upstream, url.authority.encode("ascii"), path
+        return Destination(upstream, f"Host: {url.authority}\r\n".encode("ascii"), path)
 
     def head(
-        self, request: Request, destination: Destination, connection: bytes, framing: bytes
+        self, request: Request, client: RequestHead, destination: Destination, framing: bytes
     ) -> bytes:
         """The request head towards the backend.
 
-        `connection`: the client's Connection header; `framing`: the lines that frame the body
-        or ask for an upgrade, each ending in CRLF.
+        `client`: the head that came; `framing`: the lines that frame the body or ask for an
+        upgrade, each ending in CRLF.
         """
-        host = destination.host
-        if self.preserve_host:
-            host = request.header(b"host") or host
-        named = connection_tokens(connection) if connection else frozenset()
-        headers = request.headers
         method = self.method or request.method
-        parts = [
-            f"{method} {destination.path} HTTP/1.1\r\nHost: ".encode("ascii"),
-            host,
-            b"\r\n",
-        ]
-        agent = self._user_agent
+        host_line = destination.host_line
+        if self.preserve_host:
+            came = request.header(b"host")
+            host_line = b"Host: %b\r\n" % came if came else host_line
+        found = client.lines
+        if client.named:
+            named = client.named - _OWN_TOKENS
+            if named:
+                found = [line for line in found if line.lower not in named]
+        agent = b"" if client.user_agent or not self._rest else self._user_agent
+        parts = [f"{method} {destination.path} HTTP/1.1\r\n".encode("ascii"), host_line]
         if self.mappings:
             mapped = self._mapped_headers(request)
             set_names = frozenset(name.lower() for name, _ in mapped)
-            headers = [(n, v) for n, v in headers if n.lower() not in set_names]
+            found = [line for line in found if line.lower not in set_names]
             for name, value in mapped:
                 parts += (name, b": ", value, b"\r\n")
             if b"user-agent" in set_names:
                 agent = b""
         if self._rest:
-            rest_request(parts, headers, named, request.source_ip, agent)
-            parts += (
-                b"X-Forwarded-Port: %d\r\nX-Forwarded-Proto: " % request.local_port,
-                request.scheme.encode("ascii"),
-                b"\r\nX-Amzn-Apigateway-Api-Id: ",
-                request.api.api_id.encode("ascii"),
-                b"\r\n",
-            )
+            parts += [line[1] for line in found]
         else:
-            http_request(
-                parts, headers, named, request.source_ip, request.domain_name, request.scheme
-            )
-        parts += (b"X-Amzn-Trace-Id: ", request.trace_id.encode("latin-1"), b"\r\n", framing)
-        parts.append(b"\r\n")
+            parts += [line[2] for line in found]
+        port = request.local_port
+        parts += (
+            agent,
+            self._forwarded(request, client),
+            self._tails.get(port) or self._tail(port, request.scheme),
+            b"X-Amzn-Trace-Id: ",
+            request.trace_id.encode("latin-1"),
+            b"\r\n",
+            framing,
+            b"\r\n",
+        )
         return b"".join(parts)
+
+    def _tail(self, port: int, scheme: str) -> bytes:
+        """Lines that are the same for every request of this route on this port."""
+        tail = b""
+        if self._rest:
+            tail = (
+                f"X-Forwarded-Port: {port}\r\nX-Forwarded-Proto: {scheme}\r\n"
+                f"X-Amzn-Apigateway-Api-Id: {self._api_id}\r\n"
+            ).encode("ascii")
+        self._tails[port] = tail
+        return tail
+
+    def _forwarded(self, request: Request, client: RequestHead) -> bytes:
+        """Who the request came from, as this kind of API says it (AWS §2.4)."""
+        source_ip = request.source_ip
+        if not client.forwarded:
+            if self._rest:
+                return first_forwarded_for(source_ip)
+            return first_forwarded(source_ip, request.domain_name, request.scheme)
+        hops = [line.value for line in client.lines if line.lower == b"x-forwarded-for"]
+        if self._rest:
+            return forwarded_for(hops, source_ip)
+        earlier = [line.value for line in client.lines if line.lower == b"forwarded"]
+        return forwarded(earlier, hops, source_ip, request.domain_name, request.scheme)
 
     # --- mappings (AWS §3.4, §3.7) ----------------------------------------------------------
 

@@ -76,6 +76,15 @@ class Worker:
 
     async def run(self, sock: socket.socket) -> None:
         """Live until told to drain, or orphaned."""
+        try:
+            await self._obey(sock)
+        finally:
+            self._lag.stop()
+            if not self._serves:  # otherwise they are the gateway's to close
+                for listening in self._sockets:
+                    listening.close()
+
+    async def _obey(self, sock: socket.socket) -> None:
         self._channel = await orders(sock, self._take, self._lost)
         self._channel.send(Started(os.getpid()))
         self._lag.start()
@@ -125,6 +134,7 @@ class Worker:
         self._wake.set()
 
     def _do_begin(self, order: Begin) -> None:
+        self._begin = order
         settings = order.settings
         operator_log.configure(settings.log_level, f"worker-{order.worker}")
         self._sockets = [socket.socket(fileno=fd) for fd in order.sockets]
@@ -162,7 +172,6 @@ class Worker:
             await self._gateway.drain(order.seconds)
         self._lines.flush()
         self._send_readings(0)
-        self._lag.stop()
         self.drained = True
         if self._channel is not None:
             self._channel.close()
@@ -178,6 +187,8 @@ class Worker:
             self._channel.send(report)
 
     def _deliver(self, lines: list[str]) -> int:
+        if self._begin is not None and self._begin.settings.access_log == "off":
+            return 0
         if self._channel is None or self._channel.buffered > _MAX_BUFFERED_LINES:
             return len(lines)
         self._send(Lines(lines))

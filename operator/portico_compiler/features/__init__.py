@@ -1,0 +1,1 @@
+"""What routes and APIs can do, one module each: from manifest structs to the contract."""

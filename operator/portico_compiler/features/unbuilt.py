@@ -170,40 +170,54 @@ FIELDS: Mapping[str, tuple[Row, ...]] = {
 """Fields by kind; a kind's own row above comes first."""
 
 
+class _Branch:
+    """Rows by the next step of their path, so that a document is walked once."""
+
+    __slots__ = ("below", "rows")
+
+    def __init__(self) -> None:
+        self.below: dict[str, _Branch] = {}
+        self.rows: list[tuple[int, Row]] = []
+
+
 def used_by(kind: str, body: Body) -> tuple[Unbuilt, ...]:
     """Every unbuilt field that the document asks something of, in the order of the table."""
-    return tuple(
-        Unbuilt(steps, row.effect)
-        for row, path in _rows(kind)
-        if row.when is None or row.when(body)
-        for steps in _places(body, path, row.idle)
-    )
+    if kind not in FIELDS:
+        return ()
+    found = list(_used(_tree(kind), body, body, ()))
+    found.sort(key=lambda pair: pair[0])
+    return tuple(unbuilt for _, unbuilt in found)
 
 
 @functools.cache
-def _rows(kind: str) -> tuple[tuple[Row, tuple[str, ...]], ...]:
-    return tuple((row, tuple(row.path.split("."))) for row in FIELDS.get(kind, ()))
+def _tree(kind: str) -> _Branch:
+    root = _Branch()
+    for number, row in enumerate(FIELDS[kind]):
+        branch = root
+        for step in row.path.split("."):
+            branch = branch.below.setdefault(step, _Branch())
+        branch.rows.append((number, row))
+    return root
 
 
-def _places(value: Any, path: tuple[str, ...], idle: Any) -> Iterator[tuple[str | int, ...]]:
-    """Where the path leads to something that is neither empty nor idle."""
-    if not path:
-        if _asks(value, idle):
-            yield ()
+def _used(
+    branch: _Branch, value: Any, body: Body, steps: tuple[str | int, ...]
+) -> Iterator[tuple[int, Unbuilt]]:
+    for number, row in branch.rows:
+        if _asks(value, row.idle) and (row.when is None or row.when(body)):
+            yield number, Unbuilt(steps, row.effect)
+    if not branch.below:
         return
-    step, rest = path[0], path[1:]
-    if step == "*":
-        entries: Any = ()
-        if isinstance(value, Mapping):
-            entries = value.items()
-        elif isinstance(value, list):
-            entries = enumerate(value)
-        for key, entry in entries:
-            for below in _places(entry, rest, idle):
-                yield (key, *below)
-    elif isinstance(value, Mapping) and step in value:
-        for below in _places(value[step], rest, idle):
-            yield (step, *below)
+    entries: Any = ()
+    if isinstance(value, Mapping):
+        entries = value.items()
+    elif isinstance(value, list):
+        entries = enumerate(value)
+    every = branch.below.get("*")
+    for key, entry in entries:
+        below = every if every is not None else branch.below.get(key)
+        if below is not None:
+            yield from _used(below, entry, body, (*steps, key))
 
 
 def _asks(value: Any, idle: Any) -> bool:

@@ -71,14 +71,12 @@ class PorticoClassSpec(Shape, frozen=True, kw_only=True):
     """Parent of default endpoints' hosts."""
     address_template: Annotated[str, Meta(min_length=1, max_length=253)] | None = None
     """Host of a default endpoint: `{api}.{namespace}.{baseDomain}`."""
-    account_id: (
-        Annotated[str, Meta(pattern=r"^[0-9]{12}$", description="twelve digits")] | None
-    ) = None
+    account_id: Annotated[str, Meta(pattern=r"^[0-9]{12}$", description="twelve digits")] | None = (
+        None
+    )
     """In ARNs and `$context.accountId`."""
     region: (
-        Annotated[
-            str, Meta(pattern=r"^[a-z0-9-]{1,64}$", description="a region such as us-east-1")
-        ]
+        Annotated[str, Meta(pattern=r"^[a-z0-9-]{1,64}$", description="a region such as us-east-1")]
         | None
     ) = None
     """In ARNs and signature scopes."""

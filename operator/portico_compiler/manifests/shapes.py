@@ -210,9 +210,7 @@ class Cors(Shape, frozen=True, kw_only=True):
     ] = ()
     """Origins that may read answers."""
     allow_methods: tuple[
-        Annotated[
-            str, Meta(pattern=r"^(\*|[A-Za-z]+)$", description="a method such as GET, or *")
-        ],
+        Annotated[str, Meta(pattern=r"^(\*|[A-Za-z]+)$", description="a method such as GET, or *")],
         ...,
     ] = ()
     """Methods that a preflight allows."""

@@ -49,7 +49,9 @@ def decode(object_: Object) -> Document:
         document.key = None if isinstance(parsed, str) else parsed
         document.api = referred(ref, spec.api_ref.kind, spec.api_ref.namespace, spec.api_ref.name)
         if valid and spec.api_ref.kind == "WebSocketApi":
-            document.problems += (_unimplemented(ref, "", "routes of WebSocketApis are not built yet"),)
+            document.problems += (
+                _unimplemented(ref, "", "routes of WebSocketApis are not built yet"),
+            )
     elif isinstance(content, stages.Stage):
         api = content.spec.api_ref
         document.api = referred(ref, api.kind, api.namespace, api.name)

@@ -11,14 +11,16 @@ import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from portico_compiler.features import unbuilt
+from portico_compiler.features.unbuilt import Effect
 from portico_compiler.inventory import API_KINDS, Document, Inventory
 from portico_compiler.manifests import apis
 from portico_compiler.passes.gateway import Ground
 from portico_compiler.problems import ObjectRef, Problem, Reason
 from portico_ir.model import ApiKind
 
-_HOST = re.compile(r"(?!.{254})[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?(\.[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)*\Z")
+_HOST = re.compile(
+    r"(?!.{254})[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?(\.[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)*\Z"
+)
 _ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789"
 _KINDS = {"RestApi": ApiKind.REST, "HttpApi": ApiKind.HTTP, "WebSocketApi": ApiKind.WEBSOCKET}
 
@@ -40,6 +42,8 @@ class ApiPlan(NamedTuple):
     """What is wanted; the defaults where nothing could be read."""
     broken: str
     """Not empty: everything answers 500, and why."""
+    broken_reason: Reason = Reason.REF_NOT_ACCEPTED
+    """The same for the conditions of its routes."""
 
 
 class Claims(NamedTuple):
@@ -73,14 +77,16 @@ def claim(inventory: Inventory, ground: Ground) -> Claims:
         if ref.kind == "WebSocketApi":
             continue  # Decoded and checked; its host stays taken, and nothing serves it yet.
         broken = ground.broken or _why_broken(document, ground, problems.append)
+        unbuilt = bool(ground.broken) or (document.valid and document.restricted)
         plans[ref] = ApiPlan(
             document=document,
             kind=_KINDS[ref.kind],
             unit_id=f"api/{ref.namespace}/{ref.kind}/{ref.name}",
-            api_id=identity("/".join((ref.namespace, ref.kind, ref.name))),
+            api_id=identity(f"{ref.namespace}/{ref.kind}/{ref.name}"),
             host=host,
             spec=document.content.spec if document.content else _nothing(ref.kind),
             broken=broken,
+            broken_reason=Reason.NOT_IMPLEMENTED if unbuilt else Reason.REF_NOT_ACCEPTED,
         )
     return Claims(plans, tuple(problems))
 
@@ -95,7 +101,7 @@ def host_of(ref: ObjectRef, ground: Ground) -> str:
 
 def identity(text: str) -> str:
     """Ten characters [a-z0-9] from SHA-256 (design.md §3, Identities)."""
-    number = int.from_bytes(hashlib.sha256(text.encode()).digest())
+    number = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8])
     letters = ""
     for _ in range(10):
         number, digit = divmod(number, len(_ALPHABET))
@@ -111,7 +117,7 @@ def _why_broken(document: Document, ground: Ground, report: Callable[[Problem], 
     """Why all of an API must fail closed; empty when it need not."""
     if not document.valid:
         return f"{document.ref} is not valid"
-    restricting = [f.field for f in document.unbuilt if f.effect is unbuilt.Effect.RESTRICTS]
+    restricting = [f.field for f in document.unbuilt if f.effect is Effect.RESTRICTS]
     if restricting:
         return f"{', '.join(restricting)} is not built yet"
     wanted = document.content.spec.class_name

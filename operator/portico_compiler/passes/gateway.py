@@ -45,6 +45,7 @@ def ground(inventory: Inventory, settings: Settings) -> Ground:
     broken = ""
     if chosen is not None and chosen.valid:
         spec = chosen.content.spec
+    if chosen is not None:
         restricting = [f.field for f in chosen.unbuilt if f.effect is unbuilt.Effect.RESTRICTS]
         if restricting:
             broken = f"PorticoClass {chosen.ref.name}: {', '.join(restricting)} is not built yet"

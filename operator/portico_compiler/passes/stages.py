@@ -109,7 +109,7 @@ def stages_of(
         if winner is not document:
             message = f"{winner.ref} is older and already the stage {name!r} of {api}"
             problems.append(Problem(document.ref, "spec.stageName", Reason.CONFLICTED, message))
-    limits = _limits_of_plans(inventory, apis, problems)
+    limits = _limits_of_plans(inventory, apis, known_apis, problems)
     found: dict[ObjectRef, list[StagePlan]] = {api: [] for api in apis}
     serving: set[ObjectRef] = set()
     for (api, name), document in claimed.items():
@@ -160,9 +160,7 @@ def _plan(document: Document, limits: Iterable[Restriction]) -> StagePlan:
         ref=document.ref,
         variables=spec.variables,
         restrictions=(*_restrictions(document), *limits),
-        access_log=AccessLog(format=log.format, destination=log.destination or "")
-        if log
-        else None,
+        access_log=AccessLog(format=log.format, destination=log.destination or "") if log else None,
         metrics=_metrics(spec),
     )
 
@@ -212,10 +210,12 @@ def _metrics(spec: stages.StageSpec) -> Metrics:
 
 
 def _limits_of_plans(
-    inventory: Inventory, apis: dict[ObjectRef, ApiPlan], problems: list[Problem]
+    inventory: Inventory,
+    apis: dict[ObjectRef, ApiPlan],
+    known_apis: frozenset[ObjectRef],
+    problems: list[Problem],
 ) -> dict[tuple[ObjectRef, str], list[Restriction]]:
     """What the throttles and quotas of UsagePlans, which are not built, must close."""
-    known = frozenset(apis)
     limits: dict[tuple[ObjectRef, str], list[Restriction]] = {}
     for document in sorted(inventory.of_kind("UsagePlan"), key=lambda d: d.ref):
         if not isinstance(document.content, access.UsagePlan):
@@ -224,7 +224,7 @@ def _limits_of_plans(
             reference = opened.api_ref
             api = referred(document.ref, reference.kind, reference.namespace, reference.name)
             field = field_path("spec", "apiStages", position, "apiRef")
-            if not attached(document.ref, api, inventory, apis, known, problems, field):
+            if not attached(document.ref, api, inventory, apis, known_apis, problems, field):
                 continue
             limits.setdefault((api, opened.stage), []).extend(_of_plan(document, position))
     return limits

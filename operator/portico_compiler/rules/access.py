@@ -1,11 +1,20 @@
-"""Rules of Authorizers, UsagePlans, DomainNames and ApiMappings."""
+"""Rules of Authorizers, UsagePlans, DomainNames and ApiMappings.
+
+Listed in `RULES`; each yields a Fault for what a schema cannot say.
+"""
 
 from __future__ import annotations
 
 from portico_compiler.manifests import access, domains
 from portico_compiler.problems import field_path
-from portico_compiler.rules.fault import COMBINATION, VALUE, Fault, Faults, bounded_duration, function_target
-
+from portico_compiler.rules.fault import (
+    COMBINATION,
+    VALUE,
+    Fault,
+    Faults,
+    bounded_duration,
+    function_target,
+)
 
 
 def authorizer_says_how_it_decides(document: access.Authorizer) -> Faults:
@@ -55,8 +64,6 @@ def quota_begins_within_its_period(document: access.UsagePlan) -> Faults:
     last = {"DAY": 0, "WEEK": 6, "MONTH": 27}[quota.period]
     if quota.offset > last:
         yield Fault("spec.quota.offset", VALUE, f"is at most {last} for {quota.period}")
-
-
 
 
 def routing_rules_are_distinct(document: domains.DomainName) -> Faults:

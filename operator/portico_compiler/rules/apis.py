@@ -1,4 +1,7 @@
-"""Rules of APIs, Stages and PorticoClasses."""
+"""Rules of APIs, Stages and PorticoClasses.
+
+Listed in `RULES`; each yields a Fault for what a schema cannot say.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,6 @@ MAX_ACCESS_LOG_FORMAT = 3072
 """AWS §10.1."""
 MAX_CORS_AGE = 86_400
 """AWS §4.7."""
-
 
 
 def cors_credentials_need_named_origins(document: apis.RestApi | apis.HttpApi) -> Faults:
@@ -40,8 +42,7 @@ def functions_say_where(document: apis.RestApi | apis.HttpApi | apis.WebSocketAp
         yield from function_target(field_path("spec", "functions", name), function)
 
 
-
-_METHOD_SETTING = re.compile(r"(\*|[^/]*)/(\*|ANY|GET|POST|PUT|PATCH|DELETE|HEAD|OPTIONS)\Z")
+_METHOD_SETTING = re.compile(r"\*/\*\Z|[^/*]+/(ANY|GET|POST|PUT|PATCH|DELETE|HEAD|OPTIONS)\Z")
 
 
 def method_settings_name_methods(document: stages.Stage) -> Faults:
@@ -62,8 +63,6 @@ def access_log_has_a_format(document: stages.Stage) -> Faults:
         yield Fault(field, VALUE, "is empty")
     elif len(settings.format.encode()) > MAX_ACCESS_LOG_FORMAT:
         yield Fault(field, VALUE, f"is longer than {MAX_ACCESS_LOG_FORMAT} bytes")
-
-
 
 
 def address_template_has_what_it_needs(document: classes.PorticoClass) -> Faults:

@@ -1,4 +1,7 @@
-"""Rules of Route documents."""
+"""Rules of Routes and their integrations.
+
+Listed in `RULES`; each yields a Fault for what a schema cannot say.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,6 @@ from portico_compiler.rules.fault import (
     function_target,
     regular_expression,
 )
-
 
 
 def route_key_has_the_grammar_of_its_api(document: routes.Route) -> Faults:
@@ -158,7 +160,6 @@ def request_parameters_are_named_as_aws_names_them(document: routes.Route) -> Fa
             message = f"parameter names are unique, but {name!r} is also {seen[name]}"
             yield Fault(field, COMBINATION, message)
         seen.setdefault(name, key)
-
 
 
 ROUTE_RULES: tuple[Rule, ...] = (

@@ -84,22 +84,21 @@ def parse_wrk(output: str) -> Stretch:
     raise ValueError(f"wrk printed no summary:\n{output}")
 
 
-def wrk(port: int, case: str, seconds: float, core: int, host: str = HOST) -> Stretch:
+def wrk(port: int, case: str, seconds: int, core: int, host: str = HOST) -> Stretch:
     """Full speed over kept-alive connections."""
     program = tools.program("wrk")
     assert program is not None
-    # wrk takes whole seconds only.
-    duration = f"-d{max(1, round(seconds))}s"
-    options = ["-t1", f"-c{CONNECTIONS}", duration, "--timeout", "10s", "-H", f"Host: {host}"]
+    options = ["-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--timeout", "10s"]
+    options += ["-H", f"Host: {host}"]
     command = [program, *options, "-s", str(HERE / "wrk.lua"), f"http://127.0.0.1:{port}/{case}"]
     done = subprocess.run(pinned(core, command), capture_output=True, text=True, check=True)
     return parse_wrk(done.stdout)
 
 
-def open_loop(port: int, rate: float, seconds: float, core: int) -> OpenLoop:
+def open_loop(port: int, rate: float, seconds: int, core: int) -> OpenLoop:
     """The small body at a fixed rate, whatever the answers do."""
     arguments = [str(port), HOST, "/small", f"{rate:.1f}", f"{seconds}", str(CONNECTIONS)]
-    command = [tools.PYTHON, str(HERE / "openloop.py"), *arguments, str(len(BODIES["small"]))]
+    command = [tools.PYTHON, "-P", str(HERE / "openloop.py"), *arguments, str(len(BODIES["small"]))]
     done = subprocess.run(pinned(core, command), capture_output=True, text=True)
     if done.returncode:
         raise ValueError(f"the open-loop generator failed:\n{done.stderr}")

@@ -84,6 +84,8 @@ class Scale(msgspec.Struct):
     """SIGHUP to the edited answer, supervisor and worker on one core; median."""
     edit_longest_request_ms: float | None = None
     """Of those sent one after another meanwhile."""
+    quiet_longest_request_ms: float | None = None
+    """The same for as long without an edit: what the machine alone does."""
     worker_mb: float | None = None
     """The most, edits included."""
     note: str = ""
@@ -200,7 +202,7 @@ def show(results: Results, console: Console) -> None:
         f"load before {about['load_before']}"
     )
     for name, version in results.versions.items():
-        console.print(f"  {name}: {version}", highlight=False)
+        console.print(f"  {name}: {version}", highlight=False, soft_wrap=True)
     if results.cases:
         console.print(_throughput(results))
         faults = [r for case in results.cases.values() for r in case.rounds if r.fault]
@@ -211,11 +213,14 @@ def show(results: Results, console: Console) -> None:
     if results.scale:
         console.print(_scale(results.scale))
     console.print(_verdicts(results.verdicts))
+    absent = [entry.bound.title for entry in results.verdicts if entry.measured is None]
+    if absent:
+        console.print(f"not measured: {'; '.join(absent)}", highlight=False)
 
 
 def _throughput(results: Results) -> Table:
     table = Table(title="CPU µs/request (median) · requests/s", title_justify="left")
-    table.add_column("system")
+    table.add_column("system", no_wrap=True)
     for name in results.cases:
         table.add_column(f"{name} µs", justify="right")
         table.add_column(f"{name} /s", justify="right")
@@ -279,6 +284,7 @@ def _scale(scale: dict[str, Scale]) -> Table:
         ("one edit: routes rebuilt", "routes_rebuilt", "d"),
         ("one edit: SIGHUP to serving, s", "edit_serves_s", ".3f"),
         ("one edit: longest request, ms", "edit_longest_request_ms", ".1f"),
+        ("no edit: longest request, ms", "quiet_longest_request_ms", ".1f"),
         ("worker, MB resident", "worker_mb", ".0f"),
         ("cold start to serving, s", "cold_start_s", ".2f"),
     )
@@ -297,12 +303,14 @@ def _verdicts(verdicts: list[Verdict]) -> Table:
     table.add_column("measured", justify="right")
     table.add_column("at most", justify="right")
     table.add_column("")
-    colours = {"hold": "green", "miss": "red", "not measured": "yellow"}
+    colours = {"hold": "green", "miss": "red"}
     for entry in verdicts:
+        if entry.measured is None:
+            continue
         kind = " (gate)" if entry.bound.enforced else " (goal)"
         table.add_row(
             entry.bound.title,
-            "-" if entry.measured is None else f"{entry.measured:.2f}",
+            f"{entry.measured:.2f}",
             f"{entry.bound.limit:g}",
             f"[{colours[entry.verdict]}]{entry.verdict}[/]{kind}",
         )

@@ -14,6 +14,7 @@ import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 from rich.console import Console
@@ -63,13 +64,14 @@ def measure(
             _serve(scale, place, cores, _edited_path(before))
         except (StartFailed, OSError, http.client.HTTPException) as error:
             scale.note = str(error)
-        console.print(f"  scale {name}: {scale}", highlight=False)
+        if not scale.note:
+            console.print(f"  scale {name}: measured", highlight=False)
     return found
 
 
 def _probe(scale: Scale, place: Site, cores: Cores) -> None:
     documents = [str(place.directory / name) for name in ("before.json", "after.json")]
-    command = [tools.PYTHON, str(HERE / "scale_probe.py"), *documents]
+    command = [tools.PYTHON, "-P", str(HERE / "scale_probe.py"), *documents]
     done = subprocess.run(pinned(cores.proxy, command), capture_output=True, text=True)
     if done.returncode:
         raise StartFailed(f"the probe failed:\n{done.stderr.strip()[-2000:]}")
@@ -92,30 +94,53 @@ def _serve(scale: Scale, place: Site, cores: Cores, path: str) -> None:
     try:
         running.wait_until_listening(place.port)
         client = http.client.HTTPConnection("127.0.0.1", place.port, timeout=EDIT_PATIENCE_S)
-        lengths = {_length(client, path, until=started + START_SECONDS)}
+        _length(client, path, until=started + START_SECONDS)
         scale.cold_start_s = time.monotonic() - started
         memory = [_worker_bytes(running.pid)]
-        serve_s: list[float] = []
-        longest_s = 0.0
+        edits: list[_Edit] = []
         for number in range(EDITS):
             served.write_bytes(documents[(number + 1) % 2])
-            edited = time.monotonic()
             running.tell(signal.SIGHUP)
-            now = edited
-            before = _length(client, path)
-            while (length := _length(client, path)) == before:
-                longest_s = max(longest_s, time.monotonic() - now)
-                now = time.monotonic()
-                if now > edited + EDIT_PATIENCE_S:
-                    raise StartFailed("an edit does not serve after SIGHUP")
-            lengths.add(length)
-            serve_s.append(time.monotonic() - edited)
+            edits.append(_watched_edit(client, path))
             memory.append(_worker_bytes(running.pid))
-        scale.edit_serves_s = statistics.median(serve_s)
-        scale.edit_longest_request_ms = longest_s * 1e3
+        scale.edit_serves_s = statistics.median(edit.seconds for edit in edits)
+        scale.edit_longest_request_ms = max(edit.longest_s for edit in edits) * 1e3
+        quiet = [_longest_request(client, path, edit.seconds) for edit in edits]
+        scale.quiet_longest_request_ms = max(quiet) * 1e3
         scale.worker_mb = max(memory) / 1e6
     finally:
         running.end()
+
+
+class _Edit(NamedTuple):
+    seconds: float
+    longest_s: float
+
+
+def _watched_edit(client: http.client.HTTPConnection, path: str) -> _Edit:
+    """Requests one after another until the answer is another one."""
+    before = _length(client, path)
+    started = now = time.monotonic()
+    longest = 0.0
+    serves = False
+    while not serves:
+        serves = _length(client, path) != before
+        sent, now = now, time.monotonic()
+        longest = max(longest, now - sent)
+        if now > started + EDIT_PATIENCE_S:
+            raise StartFailed("an edit does not serve after SIGHUP")
+    return _Edit(now - started, longest)
+
+
+def _longest_request(client: http.client.HTTPConnection, path: str, seconds: float) -> float:
+    """As long as an edit took, without one."""
+    started = now = time.monotonic()
+    longest = 0.0
+    while now < started + seconds:
+        _length(client, path)
+        sent, now = now, time.monotonic()
+        longest = max(longest, now - sent)
+    return longest
 
 
 def _length(client: http.client.HTTPConnection, path: str, until: float = 0.0) -> int:

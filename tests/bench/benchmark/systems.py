@@ -221,8 +221,10 @@ def portico_command(snapshot: Path, site: Site, workers: int = 1) -> list[str]:
 
 def _portico_version(site: Site) -> str:
     code = (
-        "import importlib.metadata as m, sys;"
-        "print('portico', m.version('portico'), 'python', sys.version.split()[0],"
+        "import importlib.metadata as m, sys, sysconfig;"
+        "plain = '--enable-optimizations' not in (sysconfig.get_config_var('CONFIG_ARGS') or '');"
+        "print('portico', m.version('portico'), 'on Python', sys.version.split()[0],"
+        "'(built without --enable-optimizations)' if plain else '(optimised build)',"
         "'uvloop', m.version('uvloop'), 'httptools', m.version('httptools'))"
     )
     return tools.version_line([tools.PYTHON, "-c", code])

@@ -192,7 +192,7 @@ TRAILERS = [
     ),
     *(
         broken(
-            f"trailer-{name.decode().lower()}",
+            f"trailer-{name.decode()}",
             TRAILER,
             b"5\r\nhello\r\n0\r\n" + name + b": " + value + b"\r\n\r\n",
         )
@@ -200,7 +200,7 @@ TRAILERS = [
             (b"Host", b"other.test"),
             (b"Content-Length", b"5"),
             (b"Transfer-Encoding", b"chunked"),
-            (b"cONTENT-lENGTH", b"500"),
+            (b"tRANSFER-eNCODING", b"identity"),
         )
     ),
     broken("trailer-no-colon", TRAILER, b"5\r\nhello\r\n0\r\nnonsense\r\n\r\n"),

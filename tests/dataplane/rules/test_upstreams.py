@@ -36,8 +36,8 @@ class Row:
     """0: the answer is a failure of the endpoint."""
     body: bytes = b""
     method: bytes = b"GET"
-    reuses: bool = False
-    """Whether the connection may serve the next request."""
+    reuses: bool | None = False
+    """Whether the connection serves the next request; None: it may."""
 
     @property
     def script(self) -> Script:
@@ -97,7 +97,6 @@ HEADS = [
     broken("header-nul", ok(b"A: b\x00c", CL2, body=b"ok")),
     broken("header-control", ok(b"A: b\x01c", CL2, body=b"ok")),
     broken("head-of-bare-lf", b"HTTP/1.1 200 OK\nContent-Length: 2\n\nok"),
-    broken("reason-with-nul", head(b"HTTP/1.1 200 O\x00K", CL2, body=b"ok")),
     broken("reason-with-cr", head(b"HTTP/1.1 200 O\rK", CL2, body=b"ok")),
     broken("cl-and-te", ok(CL2, TE, body=CHUNKS), SPLIT),
     broken("te-and-cl", ok(TE, CL2, body=CHUNKS), SPLIT),
@@ -115,6 +114,16 @@ HEADS = [
     broken("te-identity", ok(b"Transfer-Encoding: identity", body=b"ok"), SPLIT),
     broken("te-twice", ok(TE, TE, body=CHUNKS), SPLIT),
     broken("te-in-1.0", head(b"HTTP/1.0 200 OK", TE, body=CHUNKS), SPLIT),
+    broken(
+        "length-in-trailers",
+        ok(TE, body=b"2\r\nok\r\n0\r\nContent-Length: 9\r\n\r\n"),
+        SPLIT,
+    ),
+    broken(
+        "100-with-length",
+        b"HTTP/1.1 100 Continue\r\nContent-Length: 5\r\n\r\n" + ok(CL2, body=b"ok"),
+        "RFC 9112 §6.3: a 1xx has no body, so a length in it is ambiguous",
+    ),
     broken(
         "switch-nobody-asked-for",
         head(b"HTTP/1.1 101 Switching", b"Connection: Upgrade", b"Upgrade: websocket"),
@@ -163,7 +172,7 @@ GOOD = [
     Row(
         id="chunked-trailers",
         because="design §13: trailers are dropped",
-        sends=ok(TE, b"Trailer: A", body=b"2\r\nok\r\n0\r\nA: b\r\nContent-Length: 9\r\n\r\n"),
+        sends=ok(TE, b"Trailer: A", body=b"2\r\nok\r\n0\r\nA: b\r\n\r\n"),
         body=b"ok",
         reuses=True,
     ),
@@ -254,12 +263,6 @@ GOOD = [
         reuses=True,
     ),
     Row(
-        id="100-with-length",
-        because="RFC 9112 §6.3: a 1xx has no body",
-        sends=b"HTTP/1.1 100 Continue\r\nContent-Length: 5\r\n\r\n" + ok(CL2, body=b"ok"),
-        body=b"ok",
-    ),
-    Row(
         id="offers-h2c",
         because="RFC 9110 §7.8: an offer in an answer is no switch",
         sends=ok(CL2, b"Connection: Upgrade", b"Upgrade: h2c", body=b"ok"),
@@ -281,7 +284,7 @@ GOOD = [
         reuses=True,
     ),
     Row(id="head-chunked", because=HEADLESS, method=b"HEAD", sends=ok(TE), reuses=True),
-    Row(id="head-no-framing", because=HEADLESS, method=b"HEAD", sends=ok(), reuses=True),
+    Row(id="head-no-framing", because=HEADLESS, method=b"HEAD", sends=ok(), reuses=None),
     Row(id="head-with-a-body", because=BEHIND, method=b"HEAD", sends=ok(CL2, body=b"ok")),
     Row(id="head-with-a-chunked-body", because=BEHIND, method=b"HEAD", sends=ok(TE, body=CHUNKS)),
     Row(
@@ -325,7 +328,7 @@ def test_row(row: Row, host: bytes, engine: Engine) -> None:
     up = engine.upstream
     up.forget()
     # A script that holds would wait for the gateway to end the connection it is to reuse.
-    up.scripts[b"/row"] = (row.sends,) if row.reuses else row.script
+    up.scripts[b"/row"] = row.script if row.reuses is False else (row.sends,)
     wanted = (row.status, row.body) if row.status else FAILED[host]
     with RawClient(engine.port) as client:
         client.send(request(row.method, b"/row", host=host))
@@ -339,7 +342,7 @@ def test_row(row: Row, host: bytes, engine: Engine) -> None:
     after = [one.connection for one in up.exchanges if one.target == b"/next"]
     if row.reuses:
         assert first == after
-    else:
+    elif row.reuses is False:
         assert not set(first) & set(after)
     assert not up.garbage
 

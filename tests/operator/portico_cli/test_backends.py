@@ -38,7 +38,7 @@ services:
     ("text", "line", "field", "says"),
     [
         ("[]", 1, "", "object"),
-        ("a: 1\n", 1, "a", "unknown"),
+        ("services: {}\na: 1\n", 2, "a", "unknown"),
         ("services: []\n", 1, "services", "object"),
         ("services:\n  pets: {url: 'http://h:1'}\n", 2, "services.pets", "namespace/name"),
         ("services:\n  a/b: 3\n", 2, "services.a/b", "object"),

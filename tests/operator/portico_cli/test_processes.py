@@ -114,8 +114,8 @@ async def test_only_what_changed_is_started_again(tmp_path: Path) -> None:
     two = command("default/b", tmp_path, SERVER, free_port())
     backends = Backends(said)
     await backends.run({"default/a": one, "default/b": two})
-    for name in ("a", "b"):
-        await said.until(lambda line, name=name: line.startswith(f"default/{name} | listening"))
+    await said.until(lambda line: line.startswith("default/a | listening"))
+    await said.until(lambda line: line.startswith("default/b | listening"))
     first = {line.split(" | ")[0]: int(line.split()[4]) for line in said.lines}
     await backends.run({"default/a": one})
     assert alive(first["default/a"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -36,15 +37,24 @@ def same_size_and_time(folder: Path) -> None:
     os.replace(folder / "tmp", folder / "a.yaml")
 
 
-CHANGES = {
-    "written": lambda folder: (folder / "a.yaml").write_text("a: 22"),
+def added_below(folder: Path) -> None:
+    (folder / "d").mkdir()
+    (folder / "d/x.yaml").write_text("")
+
+
+def edit(name: str, text: str) -> Callable[[Path], object]:
+    return lambda folder: (folder / name).write_text(text)
+
+
+CHANGES: dict[str, Callable[[Path], object]] = {
+    "written": edit("a.yaml", "a: 22"),
     "replaced": replaced,
     "replaced, same size and time": same_size_and_time,
     "removed": lambda folder: (folder / "a.yaml").unlink(),
-    "added": lambda folder: (folder / "b.yaml").write_text("b: 1"),
+    "added": edit("b.yaml", "b: 1"),
     "renamed": lambda folder: (folder / "a.yaml").rename(folder / "c.yaml"),
-    "added below": lambda folder: ((folder / "d").mkdir(), (folder / "d/x.yaml").write_text("")),
-    "backends": lambda folder: (folder / "portico.dev.yaml").write_text("services: {}"),
+    "added below": added_below,
+    "backends": edit("portico.dev.yaml", "services: {}"),
     "a loop": lambda folder: (folder / "loop").symlink_to("."),
 }
 

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sample_requests import NOON_MS, REQUEST_ID, SHORT_ID, make_request
 
 from portico_dataplane.core.context import (
     compile_format,
@@ -23,6 +22,7 @@ from portico_dataplane.core.identifiers import REPLACED_REQUEST_ID
 from portico_dataplane.core.messages import Outcome, Request
 from portico_ir.errors import ErrorKind
 from portico_ir.model import ApiKind
+from sample_requests import NOON_MS, REQUEST_ID, SHORT_ID, make_request
 
 # The console's presets (AWS §10.1).
 CLF = (

@@ -100,7 +100,10 @@ def test_a_client_s_own_uuid_is_kept(header: bytes | None, kept: bool) -> None:
         # Without a Root one is made, the rest is kept.
         (b"Sampled=1", "Root=1-5e0be100-000102030405060708090a0b;Sampled=1"),
         # Others pass behind.
-        (f"Self=1-a-b;Root={ROOT};Lineage=1:6e:0".encode(), f"Root={ROOT};Self=1-a-b;Lineage=1:6e:0"),
+        (
+            f"Self=1-a-b;Root={ROOT};Lineage=1:6e:0".encode(),
+            f"Root={ROOT};Self=1-a-b;Lineage=1:6e:0",
+        ),
         # Malformed counts as missing.
         (b"Root=1-x", "Root=1-5e0be100-000102030405060708090a0b"),
         (f"Root={ROOT};Parent=short;Sampled=7".encode(), f"Root={ROOT}"),

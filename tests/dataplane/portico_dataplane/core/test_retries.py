@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from portico_dataplane.core.retries import RetryBudget, may_retry
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gzip
+from collections.abc import Iterable
 
 import pytest
+from prometheus_client import Metric
 from prometheus_client.openmetrics.parser import (
     text_string_to_metric_families as parse_openmetrics,
 )
@@ -47,7 +49,7 @@ def scrape() -> Scrape:
 
 def samples(accept: str = "") -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
     body = render(scrape(), accept, "").body.decode()
-    families = parse_openmetrics(body) if accept else parse_text(body)
+    families: Iterable[Metric] = parse_openmetrics(body) if accept else parse_text(body)  # type: ignore[no-untyped-call]
     found = {}
     for family in families:
         for sample in family.samples:

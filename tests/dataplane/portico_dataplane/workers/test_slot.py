@@ -87,10 +87,10 @@ def want(serial: int, *units: str) -> Wanted:
 async def test_a_worker_gets_what_it_needs(start: Start, owner: Owner) -> None:
     owner.want = want(1, "a", "b")
     slot = start("serve")
-    await owner.until(lambda: slot.serves)
+    await owner.until(lambda: slot.acknowledged == 1)
 
     assert owner.told("") == ["begin 0 1 sockets", "units a b", "apply 1"]
-    assert slot.acknowledged == 1
+    assert slot.serves
     assert slot.digest == owner.want.digest
 
 

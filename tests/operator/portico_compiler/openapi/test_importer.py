@@ -32,7 +32,7 @@ def test_every_field_of_a_rest_api() -> None:
     )
     given_["info"] |= {"description": "what it does", "version": 1.5}
     specs, imported = taken(given_, functions={"fn": {"url": "http://f.example"}})
-    assert complaints(imported) == remarks(imported) == []
+    assert not imported.problems
     assert specs["RestApi"] == {
         "description": "what it does",
         "version": "1.5",
@@ -65,7 +65,7 @@ def test_every_field_of_an_http_api() -> None:
         {}, x_amazon_apigateway_cors=cors, x_amazon_apigateway_importexport_version="1.0"
     )
     specs, imported = taken(given_, "HttpApi")
-    assert complaints(imported) == remarks(imported) == []
+    assert not imported.problems
     assert specs["HttpApi"]["corsConfiguration"] == cors | {"allowMethods": ["GET"], "maxAge": 10}
 
 

@@ -118,7 +118,8 @@ def test_the_validator_of_the_operation_or_the_document(
     root: str | None, own: str | None, result: Any
 ) -> None:
     key = "x-amazon-apigateway-request-validator"
-    given = document({"/a": {"get": operation(**({key: own} if own else {}))}})
+    named: dict[str, Any] = {key: own} if own else {}
+    given = document({"/a": {"get": operation(**named)}})
     given["x-amazon-apigateway-request-validators"] = VALIDATORS
     if root:
         given[key] = root

@@ -141,7 +141,7 @@ def test_root_security_holds_where_an_operation_says_nothing() -> None:
 
 def test_the_auth_extension() -> None:
     assert guard(None, auth={"type": "AWS_IAM"}) == ({"authorizationType": "AWS_IAM"}, [], True)
-    root = [{"token": []}, {"key": []}]
+    root: list[Any] = [{"token": []}, {"key": []}]
     none = {"authorizationType": "NONE", "apiKeyRequired": True}
     assert guard(None, auth={"type": "none"}, root=root) == (none, [], True)
     iam = {"authorizationType": "AWS_IAM", "apiKeyRequired": True}

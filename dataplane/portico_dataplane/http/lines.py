@@ -1,0 +1,172 @@
+"""Header lines: read strictly, understood once.
+
+Clients and backends send the same lines again and again (Host, User-Agent, Content-Type, …), so
+a line that was parsed is remembered with all that follows from it: name, value, what kind of
+field it is, and how it goes on. A look-up replaces parsing, validation and the forwarding
+decision. The memory is bounded in lines and in bytes a line, and forgets the older half when it
+is full, so that made-up lines cost their parsing and nothing else. No I/O.
+
+What is a header line: RFC 9110 §5.1, §5.5 and RFC 9112 §5: a token, a colon right behind it, a
+value without controls. Anything else (obs-fold, a space before the colon, NUL, bare CR or LF)
+is none.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final, NamedTuple
+
+from portico_dataplane.core import forwarding
+from portico_dataplane.core.messages import Headers
+from portico_ir.model import ApiKind
+
+_LINE: Final = re.compile(
+    rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([\t\x20-\x7e\x80-\xff]*)"
+)
+
+_DIGITS: Final = re.compile(rb"[0-9]{1,18}")
+_NOTHING: Final[frozenset[bytes]] = frozenset()
+
+ORDINARY: Final = 0
+HOST: Final = 1
+CONTENT_LENGTH: Final = 2
+TRANSFER_ENCODING: Final = 3
+CONNECTION: Final = 4
+EXPECT: Final = 5
+UPGRADE: Final = 6
+TRACE_ID: Final = 7
+REQUEST_ID: Final = 8
+METHOD_OVERRIDE: Final = 9
+FORWARDED: Final = 10
+"""X-Forwarded-For or Forwarded: what goes on depends on all of them."""
+USER_AGENT: Final = 11
+ORIGIN: Final = 12
+KEEP_ALIVE: Final = 13
+CONTENT_TYPE: Final = 14
+DATE: Final = 15
+
+_REQUEST_CODES: Final = {
+    b"host": HOST,
+    b"content-length": CONTENT_LENGTH,
+    b"transfer-encoding": TRANSFER_ENCODING,
+    b"connection": CONNECTION,
+    b"expect": EXPECT,
+    b"upgrade": UPGRADE,
+    b"x-amzn-trace-id": TRACE_ID,
+    b"x-amzn-requestid": REQUEST_ID,
+    b"x-http-method-override": METHOD_OVERRIDE,
+    b"x-forwarded-for": FORWARDED,
+    b"forwarded": FORWARDED,
+    b"user-agent": USER_AGENT,
+    b"origin": ORIGIN,
+}
+_RESPONSE_CODES: Final = {
+    b"content-length": CONTENT_LENGTH,
+    b"transfer-encoding": TRANSFER_ENCODING,
+    b"connection": CONNECTION,
+    b"keep-alive": KEEP_ALIVE,
+    b"content-type": CONTENT_TYPE,
+    b"date": DATE,
+}
+
+
+class Line(NamedTuple):
+    """One header line and what follows from it."""
+
+    code: int
+    """ORDINARY, or what the head's reader must look at."""
+    rest: bytes
+    """As a REST API passes it on, CRLF included; empty: dropped, or decided elsewhere."""
+    http: bytes
+    """As an HTTP API passes it on."""
+    name: bytes
+    """As spelt."""
+    value: bytes
+    """Without surrounding spaces and tabs."""
+    lower: bytes
+    """The name in lower case."""
+    number: int
+    """Content-Length: its value; -1: it has none that is a number."""
+    tokens: frozenset[bytes]
+    """Connection: its tokens, lower case."""
+
+
+class Lines:
+    """Remembers lines of one direction."""
+
+    __slots__ = ("_codes", "_http", "_older", "_rest", "known")
+
+    MOST: Final = 2048
+    """Lines a generation; there are two."""
+    LONGEST: Final = 256
+    """Longer lines are read each time."""
+
+    def __init__(
+        self, codes: dict[bytes, int], tables: dict[ApiKind, forwarding.NameTable]
+    ) -> None:
+        self._codes = codes
+        self._rest = tables[ApiKind.REST]
+        self._http = tables[ApiKind.HTTP]
+        self.known: dict[bytes, Line] = {}
+        self._older: dict[bytes, Line] = {}
+
+    def read(self, raw: bytes) -> Line | None:
+        """The line `raw` (without CRLF), which is not among `known`; None: not a header line."""
+        line = self._older.get(raw)
+        if line is None:
+            line = self._parsed(raw)
+            if line is None:
+                return None
+        if len(raw) <= self.LONGEST:
+            known = self.known
+            if len(known) >= self.MOST:
+                self._older = known
+                known = self.known = {}
+            known[raw] = line
+        return line
+
+    def _parsed(self, raw: bytes) -> Line | None:
+        match = _LINE.fullmatch(raw)
+        if match is None:
+            return None
+        name = match.group(1)
+        value = match.group(2).rstrip(b" \t")
+        lower = name.lower()
+        code = self._codes.get(lower, ORDINARY)
+        return Line(
+            code,
+            _passed_on(self._rest.code(lower), name, value),
+            _passed_on(self._http.code(lower), name, value),
+            name,
+            value,
+            lower,
+            int(value) if code == CONTENT_LENGTH and _DIGITS.fullmatch(value) else -1,
+            _tokens(value) if code == CONNECTION else _NOTHING,
+        )
+
+
+def _passed_on(action: int, name: bytes, value: bytes) -> bytes:
+    if action == forwarding.PASS:
+        return b"%b: %b\r\n" % (name, value)
+    if action == forwarding.REMAP:
+        return b"x-amzn-Remapped-%b: %b\r\n" % (name, value)
+    return b""
+
+
+REQUEST_LINES: Final = Lines(_REQUEST_CODES, forwarding.REQUEST_NAMES)
+RESPONSE_LINES: Final = Lines(_RESPONSE_CODES, forwarding.RESPONSE_NAMES)
+
+
+def as_lines(headers: Headers) -> list[Line]:
+    """Response headers, after a policy changed them, as lines; what is none is left out."""
+    found = (RESPONSE_LINES.read(b"%b: %b" % pair) for pair in headers)
+    return [line for line in found if line is not None]
+
+
+def headers_of(lines: list[Line]) -> Headers:
+    """Name and value pairs, in order."""
+    return [(line.name, line.value) for line in lines]
+
+
+def _tokens(value: bytes) -> frozenset[bytes]:
+    return frozenset(token for part in value.lower().split(b",") if (token := part.strip(b" \t")))

@@ -1,0 +1,201 @@
+"""Pass 6: a Route becomes one route of the contract, or one per stage.
+
+Called by the shards pass for the Routes that won their key; memoised by version of the Route and of
+everything it looked up. Promises: whatever is wrong, the route exists and answers 500, so that
+its requests reach no less specific neighbour.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Hashable
+
+import msgspec
+
+from portico_compiler.features import integrations
+from portico_compiler.features.scope import ApiContext, Scope, Upstream
+from portico_compiler.features.unbuilt import Effect
+from portico_compiler.inventory import Document, Inventory
+from portico_compiler.memo import Memo
+from portico_compiler.passes.apis import identity
+from portico_compiler.passes.stages import Restriction
+from portico_compiler.problems import Problem
+from portico_compiler.routekeys import RouteKey
+from portico_compiler.world import Settings
+from portico_ir.model import (
+    ApiKind,
+    Broken,
+    DefaultMatch,
+    HttpSegments,
+    Integration,
+    Match,
+    RestSegments,
+    Route,
+)
+from portico_ir.policies import FailClosed
+
+
+class StageContext(msgspec.Struct, frozen=True):
+    """What routes depend on of one stage."""
+
+    name: str
+    """Stage name."""
+    variables: dict[str, str]
+    """Stage variables."""
+    restrictions: tuple[Restriction, ...]
+    """Routes that must fail closed."""
+
+
+class StagesContext(msgspec.Struct, frozen=True):
+    """What routes depend on of their API's stages; compares by value."""
+
+    stages: tuple[StageContext, ...]
+    """Sorted by name."""
+
+    @property
+    def restricting(self) -> bool:
+        """Some route may have to fail closed in some stage."""
+        return any(stage.restrictions for stage in self.stages)
+
+
+class CompiledRoute:
+    """What became of a Route."""
+
+    __slots__ = (
+        "api",
+        "bucket_hash",
+        "by_stage",
+        "document",
+        "needs",
+        "problems",
+        "shared",
+        "stages",
+        "upstreams",
+        "uses_stages",
+    )
+
+    def __init__(self, document: Document, api: ApiContext, stages: StagesContext) -> None:
+        self.document = document
+        self.api = api
+        self.stages = stages
+        self.shared: Route | None = None
+        """The same in every stage; or"""
+        self.by_stage: dict[str, Route] = {}
+        """one for each."""
+        self.problems: tuple[Problem, ...] = ()
+        """What is wrong with it among others."""
+        self.needs: dict[Hashable, Hashable] = {}
+        """Lookups it depends on."""
+        self.upstreams: frozenset[Upstream] = frozenset()
+        """Services in use."""
+        self.uses_stages = False
+        """Depends on the stages, not only on there being some."""
+        self.bucket_hash = 0
+        """Stable; chooses the shard."""
+
+    def holds(
+        self, document: Document, api: ApiContext, stages: StagesContext, inventory: Inventory
+    ) -> bool:
+        """Whether compiling again would give the same."""
+        if self.document is not document or self.api is not api:
+            return False
+        if self.stages is not stages and (self.uses_stages or stages.restricting):
+            return False
+        for key, token in self.needs.items():  # noqa: SIM110  # all() would cost a generator
+            if inventory.token(key) != token:
+                return False
+        return True
+
+    def in_stage(self, name: str) -> Route:
+        """The route that a stage serves."""
+        return self.shared or self.by_stage[name]
+
+
+def compile_route(
+    document: Document,
+    api: ApiContext,
+    stages: StagesContext,
+    inventory: Inventory,
+    settings: Settings,
+    memo: Memo,
+) -> CompiledRoute:
+    """The Route, from the memo when nothing it depends on has changed.
+
+    The contexts must be the memo's own (`settled`): they are compared by identity.
+    """
+    shelf = memo.shelf("routes")
+    known: CompiledRoute | None = shelf.get(document.ref)
+    if known is None or not known.holds(document, api, stages, inventory):
+        known = _compile(document, api, stages, inventory, settings)
+    shelf.keep(document.ref, known)
+    return known
+
+
+def _compile(
+    document: Document,
+    api: ApiContext,
+    stages: StagesContext,
+    inventory: Inventory,
+    settings: Settings,
+) -> CompiledRoute:
+    compiled = CompiledRoute(document, api, stages)
+    key = document.key
+    assert key is not None  # Only Routes with a key take part in conflicts.
+    compiled.bucket_hash = int.from_bytes(hashlib.sha256(key.text.encode()).digest()[:4])
+    # Without any stage the route is compiled for its problems.
+    every = stages.stages or (StageContext("", {}, ()),)
+    problems: dict[Problem, None] = {}
+    upstreams: set[Upstream] = set()
+    for stage in every:
+        variables = stage.variables if stages.stages else None
+        scope = Scope(document.ref, key, api, inventory, settings, stage.name, variables)
+        route = _route(document, key, api, stage, _integration(document, scope))
+        compiled.needs.update(scope.needs)
+        upstreams |= scope.upstreams
+        problems.update(dict.fromkeys(scope.problems))
+        compiled.by_stage[stage.name] = route
+        if not (scope.uses_variables or stages.restricting):
+            compiled.shared = route
+            compiled.by_stage = {}
+            break
+        compiled.uses_stages = True
+    compiled.upstreams = frozenset(upstreams)
+    compiled.problems = tuple(problems)
+    return compiled
+
+
+def _integration(document: Document, scope: Scope) -> Integration:
+    wanted = document.content.spec.integration
+    if not document.valid or wanted is None:
+        faults = "; ".join(f"{p.field}: {p.message}" for p in document.problems[:3])
+        return Broken(reason=faults or "no integration")
+    return integrations.integration(wanted, scope)
+
+
+def _route(
+    document: Document, key: RouteKey, api: ApiContext, stage: StageContext, runs: Integration
+) -> Route:
+    reasons = [
+        f"{field.field} is not built yet"
+        for field in document.unbuilt
+        if field.effect is Effect.RESTRICTS and document.valid
+    ]
+    reasons += [r.reason for r in stage.restrictions if r.applies_to(key)]
+    rest = api.kind is ApiKind.REST
+    return Route(
+        key=key.text,
+        match=_match(key, api.kind),
+        integration=runs,
+        object=f"{document.ref.namespace}/{document.ref.name}",
+        resource_id=identity(f"{'/'.join(api.ref)}{key.path}") if rest else "",
+        operation_name=document.content.spec.operation_name or "",
+        policies=(FailClosed(reason="; ".join(reasons)),) if reasons else (),
+    )
+
+
+def _match(key: RouteKey, kind: ApiKind) -> Match:
+    if not key.method:
+        return DefaultMatch()
+    if kind is ApiKind.REST:
+        return RestSegments(method=key.method, path=key.path)
+    return HttpSegments(method=key.method, path=key.path)

@@ -1,0 +1,33 @@
+"""What is passed where a port is wanted does what the port says."""
+
+from __future__ import annotations
+
+from portico_dataplane.telemetry.access_log import BatchedLines
+from portico_dataplane.telemetry.meters import StageMeters, read
+from portico_dataplane.telemetry.ports import LineSink, Meters
+
+
+def test_the_meters_of_a_process() -> None:
+    implementation = StageMeters()
+    port: Meters = implementation
+    meter = port.meter("default", "petstore", "rest", "prod", "")
+    assert port.meter("default", "petstore", "rest", "prod", "") is meter
+    meter.record(200, 1.0, -1.0, 54)
+
+    ((_, cells),) = implementation.snapshot().items()
+    assert read(cells).sent == 54
+
+
+async def test_the_lines_of_a_process() -> None:
+    taken: list[str] = []
+
+    def deliver(lines: list[str]) -> int:
+        taken.extend(lines)
+        return 0
+
+    implementation = BatchedLines(deliver)
+    port: LineSink = implementation
+    port.write("one")
+    implementation.flush()
+
+    assert taken == ["one"]

@@ -1,0 +1,177 @@
+"""What `portico explain` prints: API, stage, route, chain, upstream, and why not elsewhere."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from portico_cli import explain
+from portico_cli.inquiry import Asked
+
+PETSTORE = Path(__file__).parents[3] / "examples" / "petstore"
+HEAD = "apiVersion: portico.dev/v1alpha1\nkind: "
+API = HEAD + "RestApi\nmetadata: {name: shop}\n"
+
+
+def route(name: str, key: str, rest: str) -> str:
+    head = f"{HEAD}Route\nmetadata: {{name: {name}}}\nspec:\n  apiRef: {{name: shop}}\n"
+    return f"{head}  routeKey: {key}\n{rest}"
+
+
+def run(
+    paths: list[Path], method: str, url: str, *headers: tuple[str, str], as_json: bool = False
+) -> int:
+    asked = Asked(method, url, headers)
+    return explain.run(asked, [str(p) for p in paths], None, "localhost", as_json=as_json)
+
+
+@pytest.fixture
+def document(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Any:
+    def explained(
+        text: str, method: str, url: str, *headers: tuple[str, str], code: int = 0
+    ) -> dict[str, Any]:
+        (tmp_path / "a.yaml").write_text(text)
+        assert run([tmp_path], method, url, *headers, as_json=True) == code
+        found: dict[str, Any] = json.loads(capsys.readouterr().out)
+        return found
+
+    return explained
+
+
+def test_the_petstore(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([PETSTORE], "GET", "/pets/1") == 0
+    lines = capsys.readouterr().out.splitlines()
+    facts = dict(line.split(None, 1) for line in lines if line[:1].strip())
+    assert facts["request"] == "GET localhost/pets/1"
+    assert facts["api"].startswith("default/petstore (rest, ")
+    assert facts["stage"] == "$default, which routes /pets/1"
+    assert facts["route"] == "default/get-pet  GET /pets/{petId}"
+    assert facts["chain"] == "integration HTTP_PROXY"
+    assert facts["upstream"] == "default/pets:80 at 127.0.0.1:9001"
+    assert facts["call"] == "GET http://127.0.0.1:9001/v1/pets/1"
+    assert "petId = 1" in [line.strip() for line in lines]
+    assert "Host: pets.default.svc.cluster.local" in [line.strip() for line in lines]
+    others = {line.split()[0]: line for line in lines if line.startswith("default/")}
+    assert set(others) == {
+        f"default/{n}" for n in ("change-pet", "list-pets", "create-pet", "chat", "files")
+    }
+    assert others["default/change-pet"].endswith("less specific than GET /pets/{petId}")
+    assert "'chat'" in others["default/chat"]
+
+
+def test_the_same_as_json(capsys: pytest.CaptureFixture[str]) -> None:
+    assert (
+        run([PETSTORE], "PUT", "http://petstore.default.localhost/files/a%20b?x=1", as_json=True)
+        == 0
+    )
+    document = json.loads(capsys.readouterr().out)
+    assert document["api"]["foundBy"] == "its host petstore.default.localhost"
+    assert document["route"] == {
+        "name": "default/files",
+        "key": "ANY /files/{name}",
+        "variables": {"name": "a%20b"},
+    }
+    assert document["integration"] == {
+        "type": "HTTP_PROXY",
+        "timeoutMs": 29000,
+        "maxRequestBody": 1024**3,
+    }
+    assert document["call"]["method"] == "PUT"
+    assert document["call"]["url"] == "http://127.0.0.1:9002/files/a%20b?x=1"
+    assert document["answer"] is None
+
+
+def test_headers_take_part(document: Any) -> None:
+    rest = (
+        "  requestParameters: {method.request.header.X-Who: false}\n"
+        "  integration:\n    url: http://h/x\n    requestParameters:\n"
+        "      integration.request.header.X-Asked-By: method.request.header.X-Who\n"
+    )
+    found = document(API + "---\n" + route("r", "GET /a", rest), "GET", "/a", ("X-Who", "me"))
+    assert ["X-Asked-By", "me"] in found["call"]["headers"]
+    assert found["call"]["url"] == "http://h:80/x"
+
+
+def test_no_route(document: Any) -> None:
+    text = API + "---\n" + route("r", "GET /a", "  integration: {url: 'http://h'}\n")
+    found = document(text, "POST", "/a", code=1)
+    assert found["outcome"] == "no route takes it"
+    assert found["answer"] == {
+        "error": "MISSING_AUTHENTICATION_TOKEN",
+        "status": 403,
+        "body": '{"message":"Missing Authentication Token"}',
+    }
+    assert found["others"] == [{"route": "default/r", "key": "GET /a", "why": "method GET ≠ POST"}]
+
+
+def test_an_unknown_host(document: Any) -> None:
+    text = API + "---\n" + API.replace("name: shop", "name: two")
+    found = document(text, "GET", "http://nowhere/a", code=1)
+    assert found["answer"]["error"] == "UNKNOWN_HOST"
+    assert found["hosts"] == ["shop.default.localhost", "two.default.localhost"]
+
+
+def test_a_route_that_fails_closed_says_why(document: Any) -> None:
+    rest = "  apiKeyRequired: true\n  integration: {url: 'http://h'}\n"
+    found = document(API + "---\n" + route("r", "GET /a", rest), "GET", "/a", code=1)
+    assert found["answer"]["status"] == 500
+    assert "apiKeyRequired" in found["outcome"]
+    assert any("apiKeyRequired" in step for step in found["chain"])
+    assert "call" not in found
+
+
+def test_a_function_and_a_mock(document: Any) -> None:
+    api = API + "spec: {functions: {greet: {url: 'http://127.0.0.1:9000'}}}\n"
+    function = route("f", "GET /f", "  integration: {type: AWS_PROXY, function: greet}\n")
+    mock = route(
+        "m",
+        "GET /m",
+        "  integration:\n    type: MOCK\n"
+        "    requestTemplates: {application/json: '{\"statusCode\": 200}'}\n"
+        "    responses: {default: {statusCode: 204}}\n",
+    )
+    text = "---\n".join([api, function, mock])
+    found = document(text, "GET", "/f")
+    assert found["call"] == {
+        "method": "POST",
+        "url": "http://127.0.0.1:9000/2015-03-31/functions/greet/invocations",
+    }
+    assert found["integration"]["function"] == "greet"
+    assert document(text, "GET", "/m")["call"] == {"mock": 204}
+
+
+def test_cors_comes_before_everything(document: Any) -> None:
+    api = API + "spec: {corsConfiguration: {allowOrigins: ['https://a'], allowMethods: [GET]}}\n"
+    text = api + "---\n" + route("r", "GET /a", "  integration: {url: 'http://h'}\n")
+    preflight = (("Origin", "https://a"), ("Access-Control-Request-Method", "GET"))
+    found = document(text, "OPTIONS", "/a", *preflight, code=1)
+    assert "preflight" in found["outcome"]
+    assert document(text, "GET", "/a")["chain"] == ["cors", "integration HTTP_PROXY"]
+
+
+def test_a_head_that_is_refused(document: Any) -> None:
+    found = document(API, "GET", "http://h/a/%zz", code=1)
+    assert found["answer"]["status"] == 400
+
+
+def test_what_cannot_be_read_is_not_explained(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.yaml").write_text(API + "---\nkind: [\n")
+    assert run([tmp_path], "GET", "/a") == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "MalformedDocument" in captured.err
+    (tmp_path / "a.yaml").write_text("")
+    assert run([tmp_path], "GET", "/a") == 1
+    assert "no API" in capsys.readouterr().err
+
+
+def test_many_routes_are_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    routes = [route(f"r{n}", f"GET /r{n}", "  integration: {url: 'http://h'}\n") for n in range(50)]
+    (tmp_path / "a.yaml").write_text("---\n".join([API, *routes]))
+    assert run([tmp_path], "GET", "/r7") == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "… and 29 more routes"
