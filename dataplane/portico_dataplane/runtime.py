@@ -59,7 +59,7 @@ class StageRuntime:
 class ApiRuntime:
     """An API as requests meet it."""
 
-    __slots__ = ("cors", "default_stage", "meter", "stages", "unit")
+    __slots__ = ("cors", "default_stage", "meter", "sole_stage", "stages", "unit")
 
     def __init__(
         self,
@@ -70,8 +70,10 @@ class ApiRuntime:
     ) -> None:
         self.unit = unit
         self.stages = stages
-        """By name, without `$default`."""
+        """By name."""
         self.default_stage = stages.get("$default")
+        self.sole_stage = self.default_stage if len(stages) == 1 else None
+        """The `$default` stage when there is no other: no prefix to look for."""
         self.cors = cors
         self.meter = meter
         """For requests that reach no stage."""

@@ -58,7 +58,7 @@ def parse(text: str, kind: ApiKindName) -> RouteKey | str:
 
 def _with_path(text: str, method: str, path: str, kind: ApiKindName) -> RouteKey | str:
     significant = path
-    if kind == "RestApi" and len(path) > 1 and path.endswith("/"):
+    if kind == "RestApi" and len(path) > 2 and path.endswith("/"):
         significant = path[:-1]  # AWS §3.2.5: `/a` and `/a/` are the same resource.
     segments = significant[1:].split("/") if significant != "/" else []
     slots: list[str] = []

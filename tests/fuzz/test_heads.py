@@ -257,6 +257,8 @@ class _Reader:
     def begin(self) -> httptools.HttpRequestParser:
         """A fresh parser."""
         self._parser = httptools.HttpRequestParser(self)
+        # RFC 9112 §7.1.1 has blanks before a chunk extension; llhttp has them on request.
+        self._parser.set_dangerous_leniencies(lenient_spaces_after_chunk_size=True)
         return self._parser
 
     def on_message_begin(self) -> None:

@@ -77,6 +77,23 @@ def extended_id(chance: bytes) -> str:
     return b2a_base64(chance, newline=False).translate(_URL_SAFE).decode("ascii")
 
 
+DRAWN_BYTES: Final = REST_BYTES + TRACE_BYTES + SHORT_BYTES
+
+
+def drawn(chance: bytes, second: int) -> tuple[str, str, str]:
+    """Request id, extended id and trace id of one request, from DRAWN_BYTES random bytes.
+
+    The same as the three functions give one by one, at half the price.
+    """
+    digits = chance.hex()
+    short = b2a_base64(chance[-SHORT_BYTES:], newline=False).translate(_URL_SAFE)
+    return (
+        f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-a{digits[17:20]}-{digits[20:32]}",
+        short.decode("ascii"),
+        f"Root=1-{second & 0xFFFFFFFF:08x}-{digits[32:56]}",
+    )
+
+
 def http_request_id(chance: bytes) -> str:
     """The request id of HTTP APIs: it has the form of an extended id (AWS §10.4)."""
     return extended_id(chance)

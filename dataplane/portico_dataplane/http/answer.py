@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from portico_dataplane.core.forwarding import DEFAULT_TYPE
 from portico_dataplane.core.messages import Request, Response
-from portico_dataplane.http.lines import DATE, Line
+from portico_dataplane.http.lines import Line
 from portico_ir.model import ApiKind
 
 if TYPE_CHECKING:
@@ -28,10 +28,6 @@ CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 CLOSE: Final = b"Connection: close\r\n"
 KEEP_ALIVE: Final = b"Connection: keep-alive\r\n"
 CHUNKED: Final = b"Transfer-Encoding: chunked\r\n"
-
-
-_OWN_TOKENS: Final = frozenset({b"close", b"keep-alive", b"upgrade"})
-"""What Connection may hold besides names of fields."""
 
 
 class Date:
@@ -73,34 +69,27 @@ def identity(parts: list[bytes], request: Request) -> None:
 
 
 def proxied_head(
-    request: Request, connection: UpstreamConnection, framing: bytes, date: bytes
+    request: Request, connection: UpstreamConnection, rest: bool, framing: bytes, date: bytes
 ) -> bytes:
     """Head of a backend's answer. `framing`: length and connection lines."""
     found = connection.lines
     if connection.named:
-        named = connection.named - _OWN_TOKENS
-        if named:
-            found = [line for line in found if line.lower not in named]
-    if request.api.kind is ApiKind.HTTP:
-        parts = [status_line(connection.status)]
-        parts += [line[2] for line in found]
-        if not any(line[0] == DATE for line in found):
-            parts.append(date)
-        parts += (b"Apigw-Requestid: ", request.request_id.encode("ascii"), b"\r\n")
-    else:
-        parts = [status_line(connection.status)]
+        found = [line for line in found if line.lower not in connection.named]
+    status = connection.status
+    parts = [_STATUS_LINES.get(status) or status_line(status)]
+    if rest:
         parts += [line[1] for line in found]
-        if not connection.typed:
-            parts.append(DEFAULT_TYPE)
         parts += (
+            b"" if connection.typed else DEFAULT_TYPE,
             date,
             b"x-amzn-RequestId: ",
             request.request_id.encode("ascii"),
             b"\r\nx-amz-apigw-id: ",
-            request.extended_id.encode("ascii"),
-            b"\r\n",
         )
-    parts += (framing, b"\r\n")
+    else:
+        parts += [line[2] for line in found]
+        parts += (b"" if connection.dated else date, b"Apigw-Requestid: ")
+    parts += (request.extended_id.encode("ascii"), b"\r\n", framing, b"\r\n")
     return b"".join(parts)
 
 

@@ -16,12 +16,10 @@ from typing import TYPE_CHECKING, Final, assert_never
 
 from portico_dataplane.core import errors
 from portico_dataplane.core.identifiers import (
-    REST_BYTES,
-    SHORT_BYTES,
+    DRAWN_BYTES,
     TRACE_BYTES,
     chosen_request_id,
-    extended_id,
-    rest_request_id,
+    drawn,
     trace_id,
 )
 from portico_dataplane.core.messages import Outcome, Request, Response
@@ -133,18 +131,20 @@ class Exchange:
         self._route_request(api, path, named)
 
     def _identify(self, kind: ApiKind) -> None:
+        """The ids of AWS §2.4."""
         request, head = self.request, self.head
-        # One draw for all three: AWS §2.4.
-        chance = self.gateway.chance.take(REST_BYTES + SHORT_BYTES + TRACE_BYTES)
-        short = request.extended_id = extended_id(chance[:SHORT_BYTES])
-        trace = chance[SHORT_BYTES : SHORT_BYTES + TRACE_BYTES]
-        request.trace_id = trace_id(head.trace_id, request.received_ms // 1000, trace)
+        second = request.received_ms // 1000
+        chance = self.gateway.chance.take(DRAWN_BYTES)
+        own, short, trace = drawn(chance, second)
+        request.extended_id = short
+        if head.trace_id is not None:
+            trace = trace_id(head.trace_id, second, chance[:TRACE_BYTES])
+        request.trace_id = trace
         if kind is ApiKind.HTTP:
-            request.request_id = short
-        else:
-            own = rest_request_id(chance[SHORT_BYTES + TRACE_BYTES :])
-            wanted = head.request_id
-            request.request_id = own if wanted is None else chosen_request_id(wanted, own)
+            own = short
+        elif head.request_id is not None:
+            own = chosen_request_id(head.request_id, own)
+        request.request_id = own
 
     def _route_request(self, api: ApiRuntime, path: str, named: str) -> None:
         request = self.request
@@ -159,7 +159,9 @@ class Exchange:
             if preflight is not None:
                 self._answer(preflight, decorated=True)
                 return
-        stage = self._find_stage(api, path, named)
+        stage = api.sole_stage
+        if stage is None or named or path[:2] == "//":
+            stage = self._find_stage(api, path, named)
         if stage is None:
             self.reject(ErrorKind.UNKNOWN_STAGE)
             return
@@ -336,8 +338,10 @@ class Exchange:
             came = headers_of(connection.lines)
             connection.lines = as_lines(api.cors.decorate(self.request.headers, came))
         self.answered = True
+        request = self.request
+        rest = request.api.kind is not ApiKind.HTTP
         date = self.gateway.date.line()
-        return answer.proxied_head(self.request, connection, framing, date)
+        return answer.proxied_head(request, connection, rest, framing, date)
 
     def reject(self, kind: ErrorKind, cause: str = "") -> None:
         request = self.request

@@ -59,7 +59,7 @@ class RequestHead:
     keep_alive: bool = True
     """Whether the client wants the connection kept (RFC 9112 §9.3)."""
     named: frozenset[bytes] = _NOTHING
-    """Tokens of Connection: fields for this hop only (RFC 9110 §7.6.1)."""
+    """Fields that Connection names: for this hop only (RFC 9110 §7.6.1)."""
     upgrade: bytes = b""
     """What the client offers to switch to, lower case, if Connection names it."""
     expects_continue: bool = False
@@ -104,14 +104,19 @@ def parse(raw: bytes, most_headers: int) -> RequestHead | ErrorKind:
         if line[0]:
             special.append(line)
     head.lines = found
-    fault = _understand(head, special) or _locate(head, target.decode("ascii"))
-    return fault or head
+    fault = _understand(head, special)
+    if fault is not None:
+        return fault
+    path = target.decode("ascii")
+    if path[0] == "/" and "%" not in path and "/." not in path:
+        head.path, _, head.query = path.partition("?")
+        return head
+    return _locate(head, path) or head
 
 
 def _understand(head: RequestHead, special: list[Line]) -> ErrorKind | None:
     """What the lines with a meaning of their own say."""
-    hosts = lengths = codings = 0
-    named = _NOTHING
+    hosts = lengths = codings = options = 0
     upgrade = b""
     for line in special:
         code = line[0]
@@ -131,7 +136,9 @@ def _understand(head: RequestHead, special: list[Line]) -> ErrorKind | None:
                 return ErrorKind.BAD_REQUEST
             head.content_length = line[6]
         elif code == lines.CONNECTION:
-            named = named | line[7] if named else line[7]
+            options |= line[7]
+            if line[8]:
+                head.named = head.named | line[8]
         elif code == lines.TRANSFER_ENCODING:
             codings += 1
             if line[4].lower() != b"chunked":
@@ -152,16 +159,14 @@ def _understand(head: RequestHead, special: list[Line]) -> ErrorKind | None:
     elif lengths > 1:
         return ErrorKind.BAD_REQUEST
     if old:
-        head.keep_alive = b"keep-alive" in named and b"close" not in named
+        head.keep_alive = options & (lines.KEEPS | lines.CLOSE) == lines.KEEPS
         head.expects_continue = False
-    if named:
-        if b"close" in named:
-            head.keep_alive = False
-        if upgrade and b"upgrade" in named:
-            head.upgrade = upgrade
-            if upgrade == b"websocket" and head.content_length:
-                return ErrorKind.BAD_REQUEST
-        head.named = named
+    elif options & lines.CLOSE:
+        head.keep_alive = False
+    if upgrade and options & lines.UPGRADES:
+        head.upgrade = upgrade
+        if upgrade == b"websocket" and head.content_length:
+            return ErrorKind.BAD_REQUEST
     return None
 
 

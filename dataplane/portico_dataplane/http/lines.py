@@ -45,6 +45,11 @@ KEEP_ALIVE: Final = 13
 CONTENT_TYPE: Final = 14
 DATE: Final = 15
 
+CLOSE: Final = 1
+KEEPS: Final = 2
+UPGRADES: Final = 4
+_OPTIONS: Final = {b"close": CLOSE, b"keep-alive": KEEPS, b"upgrade": UPGRADES}
+
 _REQUEST_CODES: Final = {
     b"host": HOST,
     b"content-length": CONTENT_LENGTH,
@@ -87,8 +92,10 @@ class Line(NamedTuple):
     """The name in lower case."""
     number: int
     """Content-Length: its value; -1: it has none that is a number."""
-    tokens: frozenset[bytes]
-    """Connection: its tokens, lower case."""
+    options: int
+    """Connection: CLOSE, KEEPS and UPGRADES, as far as it says so."""
+    named: frozenset[bytes]
+    """Connection: the fields it names, lower case (RFC 9110 §7.6.1)."""
 
 
 class Lines:
@@ -141,7 +148,7 @@ class Lines:
             value,
             lower,
             int(value) if code == CONTENT_LENGTH and _DIGITS.fullmatch(value) else -1,
-            _tokens(value) if code == CONNECTION else _NOTHING,
+            *(_connection(value) if code == CONNECTION else (0, _NOTHING)),
         )
 
 
@@ -168,5 +175,14 @@ def headers_of(lines: list[Line]) -> Headers:
     return [(line.name, line.value) for line in lines]
 
 
-def _tokens(value: bytes) -> frozenset[bytes]:
-    return frozenset(token for part in value.lower().split(b",") if (token := part.strip(b" \t")))
+def _connection(value: bytes) -> tuple[int, frozenset[bytes]]:
+    options = 0
+    named: set[bytes] = set()
+    for part in value.lower().split(b","):
+        token = part.strip(b" \t")
+        option = _OPTIONS.get(token)
+        if option is not None:
+            options |= option
+        elif token:
+            named.add(token)
+    return options, frozenset(named)

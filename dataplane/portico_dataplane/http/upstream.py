@@ -95,6 +95,7 @@ class UpstreamConnection(asyncio.Protocol):
         "_state",
         "closed",
         "content_length",
+        "dated",
         "idle_since",
         "idle_timeout",
         "keep_alive",
@@ -126,6 +127,8 @@ class UpstreamConnection(asyncio.Protocol):
         """Fields that the answer's Connection names."""
         self.typed = False
         """The answer has a Content-Type."""
+        self.dated = False
+        """The answer has a Date."""
         self.content_length = 0
         """Bytes of body, or CHUNKED, or CLOSE_DELIMITED."""
         self.keep_alive = True
@@ -265,21 +268,25 @@ class UpstreamConnection(asyncio.Protocol):
         return self._understand(special, status, old)
 
     def _understand(self, special: list[Line], status: int, old: bool) -> str:
-        lengths = codings = 0
+        lengths = codings = options = 0
         length = CLOSE_DELIMITED
         named = _NOTHING
-        typed = False
+        typed = dated = False
         for line in special:
             code = line[0]
             if code == lines.CONTENT_TYPE:
                 typed = True
+            elif code == lines.DATE:
+                dated = True
             elif code == lines.CONTENT_LENGTH:
                 lengths += 1
                 length = line[6]
                 if length < 0:
                     return "a Content-Length that is no number"
             elif code == lines.CONNECTION:
-                named = named | line[7] if named else line[7]
+                options |= line[7]
+                if line[8]:
+                    named = named | line[8]
             elif code == lines.TRANSFER_ENCODING:
                 codings += 1
                 if line[4].lower() != b"chunked":
@@ -291,15 +298,16 @@ class UpstreamConnection(asyncio.Protocol):
             return "ambiguous framing"
         if status < 200 and (lengths or codings):
             return "an interim answer with a body"
-        if status == 101 and b"upgrade" not in named:
+        if status == 101 and not options & lines.UPGRADES:
             return "101 without an upgrade"
         self.named = named
         self.typed = typed
+        self.dated = dated
         self.content_length = CHUNKED if codings else length
-        if named:
-            self.keep_alive = b"close" not in named and (not old or b"keep-alive" in named)
+        if old:
+            self.keep_alive = options & (lines.KEEPS | lines.CLOSE) == lines.KEEPS
         else:
-            self.keep_alive = not old
+            self.keep_alive = not options & lines.CLOSE
         return ""
 
     def _begin_body(self, user: UpstreamUser, rest: bytes) -> None:

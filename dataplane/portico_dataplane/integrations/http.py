@@ -35,8 +35,6 @@ from portico_ir.model import (
 
 # Set by mapping, these never arrive and are no error (AWS §18).
 _SILENTLY_DROPPED: Final = frozenset({b"te", b"via", b"proxy-authenticate"})
-_OWN_TOKENS: Final = frozenset({b"close", b"keep-alive", b"upgrade"})
-"""What Connection may hold besides names of fields."""
 _HEADER_VALUE: Final = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
 
 UpstreamOf = Callable[[str, str, int], Upstream]
@@ -182,9 +180,7 @@ class HttpForward:
             host_line = b"Host: %b\r\n" % came if came else host_line
         found = client.lines
         if client.named:
-            named = client.named - _OWN_TOKENS
-            if named:
-                found = [line for line in found if line.lower not in named]
+            found = [line for line in found if line.lower not in client.named]
         agent = b"" if client.user_agent or not self._rest else self._user_agent
         parts = [f"{method} {destination.path} HTTP/1.1\r\n".encode("ascii"), host_line]
         if self.mappings:

@@ -68,7 +68,7 @@ def test_every_mistake_at_once() -> None:
         ),
         "spec.integration.service.scheme": (
             Reason.INVALID_VALUE,
-            "must be one of http, https, not 'ftp'; did you mean http?",
+            "must be one of http, https, not 'ftp'",
         ),
         "spec.integration.timeout": (Reason.INVALID_VALUE, "must be a text, not 29"),
         "spec.integration.backends[0].weight": (
@@ -87,8 +87,10 @@ def test_every_mistake_at_once() -> None:
         "spec.integration.maxRequestBody": (Reason.INVALID_VALUE, "must be at least 0, not -1"),
         "spec.integration.type": (
             Reason.INVALID_VALUE,
-            "must be one of AWS, AWS_PROXY, HTTP, HTTP_PROXY, MOCK, not 'HTTPPROXY'; "
-            "did you mean HTTP_PROXY?",
+            (
+                "must be one of AWS, AWS_PROXY, HTTP, HTTP_PROXY, MOCK, not 'HTTPPROXY'; "
+                "did you mean HTTP_PROXY?"
+            ),
         ),
     }
 
@@ -102,7 +104,7 @@ def test_the_rest_of_a_document_is_saved() -> None:
 def test_a_part_that_lacks_something_is_left_out_with_its_parents() -> None:
     reading = validation.read("Stage", {"spec": {"apiRef": {}, "stageName": "prod"}})
     assert reading.content is None
-    assert [f.field for f in reading.faults] == ["spec.apiRef.name", "spec.apiRef"]
+    assert [f.field for f in reading.faults] == ["spec.apiRef.name"]
 
 
 @pytest.mark.parametrize("body", [{}, {"spec": None}, {"spec": []}, {"spec": 7}, {"spec": {}}])

@@ -90,7 +90,7 @@ CYCLE["spec"] = CYCLE
         ({"kind": ["a"]}, Reason.MALFORMED_DOCUMENT, "kind"),
         (CYCLE, Reason.MALFORMED_DOCUMENT, ""),
         (raw(spec={(1, 2): 3}), Reason.MALFORMED_DOCUMENT, ""),
-        (raw(spec={"a": 10**400}), Reason.MALFORMED_DOCUMENT, ""),
+        (raw(spec={"a": 10**5000}), Reason.MALFORMED_DOCUMENT, ""),
         (raw(spec={"a": "\ud800"}), Reason.MALFORMED_DOCUMENT, ""),
         (raw(spec={"a": object()}), Reason.MALFORMED_DOCUMENT, ""),
         ({"kind": "Pod", "apiVersion": "v1"}, Reason.UNKNOWN_KIND, "kind"),

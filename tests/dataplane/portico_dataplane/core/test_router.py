@@ -14,25 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from portico_dataplane.core.router import Found, Miss, Router, RouterBuilder
-from portico_ir.model import ApiKind, DefaultMatch, HttpSegments, Match, RestSegments
+from portico_ir.model import ApiKind
+from routers import match_of, router_of
 
 REST, HTTP = ApiKind.REST, ApiKind.HTTP
-
-
-def match_of(kind: ApiKind, key: str) -> Match:
-    if key == "$default":
-        return DefaultMatch()
-    method, _, path = key.partition(" ")
-    if kind is REST:
-        return RestSegments(method=method, path=path)
-    return HttpSegments(method=method, path=path)
-
-
-def router_of(kind: ApiKind, keys: Iterable[str]) -> Router[str]:
-    builder: RouterBuilder[str] = RouterBuilder(kind)
-    for key in keys:
-        builder.add(match_of(kind, key), key)
-    return builder.build()
 
 
 def ask(router: Router[str], request: str) -> tuple[str, dict[str, str]] | str:
@@ -320,50 +305,6 @@ def test_very_deep_routes_and_paths_end() -> None:
     assert reached(REST, ["GET " + "/a" * 4000], "GET " + "/a" * 3999) == "not found"
     assert ask(router, "GET " + "/a" * 3999 + "/b") != "not found"
     assert router.explain("GET", "/a")[0].matched is False
-
-
-def test_explain_says_why_for_every_route() -> None:
-    keys = [
-        "GET /pets/{id}",
-        "ANY /pets/{petId}",
-        "POST /pets/{id}",
-        "GET /pets/{id}/toys",
-        "GET /dogs/{id}",
-        "GET /pets",
-        "ANY /{proxy+}",
-        "GET /pets/1/{rest+}",
-    ]
-    found = [
-        (considered.value, considered.matched, considered.why)
-        for considered in router_of(REST, keys).explain("GET", "/pets/1")
-    ]
-    assert found[0] == ("GET /pets/{id}", True, "matched")
-    assert {value: why for value, _, why in found[1:]} == {
-        "ANY /pets/{petId}": "less specific than GET /pets/{id}",
-        "ANY /{proxy+}": "less specific than GET /pets/{id}",
-        "POST /pets/{id}": "method POST ≠ GET",
-        "GET /pets/{id}/toys": "too few segments: 2 where 3 are needed",
-        "GET /dogs/{id}": "segment 1: literal 'dogs' ≠ 'pets'",
-        "GET /pets": "too many segments: 2 where 1 are taken",
-        "GET /pets/1/{rest+}": "nothing is left for {rest+}",
-    }
-    assert found[-1][0] == "GET /dogs/{id}"
-    assert found[3][0] == "POST /pets/{id}"
-
-
-def test_explain_refused_paths_and_methods() -> None:
-    rest = router_of(REST, ["ANY /a"])
-    assert rest.explain("PROPFIND", "/a")[0].why == (
-        "method PROPFIND is not one of those that ANY takes"
-    )
-    assert rest.explain("GET", "/..")[0].why == "the path is refused: a '..' segment"
-    assert rest.explain("GET", "*")[0].why == "the path is refused: it does not start with '/'"
-    http = router_of(HTTP, ["GET /a/{x}", "$default"])
-    assert [(one.value, one.why) for one in http.explain("GET", "/a/")] == [
-        ("$default", "matched"),
-        ("GET /a/{x}", "segment 2: a variable takes no empty segment"),
-    ]
-    assert http.explain("GET", "/a/1")[1].why == "less specific than GET /a/{x}"
 
 
 # --- against the rules, read route by route ---------------------------------------------------
