@@ -146,7 +146,7 @@ class _Session:
         refused = await self._engine.apply(configuration.compiled.snapshot)
         for unit, reason in refused.items():
             self._printer.line(f"error: {unit} is refused: {reason}", "red")
-        state = overview.state_of(configuration, refused)
+        state = await asyncio.to_thread(overview.state_of, configuration, refused)
         if self._shown is None:
             self._introduce(configuration, state)
         else:

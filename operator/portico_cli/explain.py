@@ -212,7 +212,7 @@ def _http_call(
     destination = forward.destination(request)
     if destination is None:
         return None
-    raw = forward.head(request, head, destination, b"")
+    raw = forward.head(request, head.fields, destination, b"")
     line, *headers = raw.decode("latin-1").rstrip("\r\n").split("\r\n")
     return {
         "method": line.partition(" ")[0],

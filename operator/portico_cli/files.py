@@ -55,7 +55,8 @@ class Files:
 
     def __init__(self, stdin: IO[bytes] | None = None) -> None:
         self._stdin = stdin
-        self._stdin_text: str | None = None
+        self._read_once: dict[str, str] = {}
+        """Standard input and pipes: there is no second time."""
         self._readings: dict[str, tuple[Stamp, Reading]] = {}
         self._lines: dict[str, FieldLines] = {}
         """Of files with problems, since the last load."""
@@ -114,12 +115,17 @@ class Files:
         return read(text, json_only=file.endswith(".json"))
 
     def _text(self, file: str) -> str:
+        known = self._read_once.get(file)
+        if known is not None:
+            return known
         if file == STDIN:
-            if self._stdin_text is None:
-                self._stdin_text = _decoded(self._stdin or sys.stdin.buffer)
-            return self._stdin_text
+            text = self._read_once[file] = _decoded(self._stdin or sys.stdin.buffer)
+            return text
         with open(file, "rb") as opened:
-            return _decoded(opened)
+            text = _decoded(opened)
+            if not stat.S_ISREG(os.fstat(opened.fileno()).st_mode):
+                self._read_once[file] = text
+        return text
 
 
 class _TooLarge(ValueError):

@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 from portico_cli.release import version
 from portico_dataplane.app import Gateway
+from portico_dataplane.arrival import LOCAL_PATHS, api_of, overridden, stage_of
 from portico_dataplane.core.identifiers import TRACE_BYTES, trace_id
 from portico_dataplane.core.messages import Request
 from portico_dataplane.core.router import Miss
@@ -24,8 +25,6 @@ from portico_dataplane.telemetry.meters import StageMeters
 from portico_ir.errors import ErrorKind
 from portico_ir.model import ApiKind, Snapshot
 
-_METHODS = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
-_LOCAL = "/_aws/execute-api/"
 _SCHEME = re.compile(r"https?://", re.IGNORECASE)
 
 
@@ -131,26 +130,20 @@ def _follow(gateway: Gateway, explained: Explained) -> Explained:
     explained.head = head
     request = explained.request = _request(gateway, head)
     runtime = gateway.holder.current
-    path, named = head.path, ""
-    if runtime.gateway.local_paths and path.startswith(_LOCAL):
-        api_id, _, rest = path[len(_LOCAL) :].partition("/")
-        named, _, rest = rest.partition("/")
-        api, path = runtime.apis.get(api_id), f"/{rest}"
-        explained.found_by = f"its apiId in {_LOCAL}"
+    domain = head.fields.domain
+    api, path, named = api_of(runtime, domain, head.path)
+    if named:
+        explained.found_by = f"its apiId in {LOCAL_PATHS}"
+    elif domain in runtime.hosts:
+        explained.found_by = f"its host {domain}"
     else:
-        api = runtime.hosts.get(head.domain)
-        explained.found_by = f"its host {head.domain}"
-        if api is None and runtime.sole is not None:
-            api = runtime.sole
-            explained.found_by = f"being the only one ({head.domain} is no API's host)"
+        explained.found_by = f"being the only one ({domain} is no API's host)"
     if api is None:
         explained.hosts = sorted(runtime.hosts)
-        return explained.refuse(ErrorKind.UNKNOWN_HOST, f"no API answers at {head.domain!r}")
+        return explained.refuse(ErrorKind.UNKNOWN_HOST, f"no API answers at {domain!r}")
     explained.api = api
     request.api = api.unit
-    if head.method_override is not None and api.unit.kind is ApiKind.REST:
-        override = head.method_override.decode("latin-1").upper()
-        request.method = override if override in _METHODS else request.method
+    request.method = overridden(head.method, head.fields.method_override, api.unit.kind)
     return _through_api(explained, api, request, path, named)
 
 
@@ -158,18 +151,18 @@ def _request(gateway: Gateway, head: RequestHead) -> Request:
     request = Request()
     request.gateway = gateway.holder.current.gateway
     request.received_ms = int(time.time() * 1000)
-    request.lines = head.lines
+    request.lines = head.fields.lines
     request.method = head.method
     request.version = head.version
     request.query = head.query
     request.raw_path = request.path = head.path
-    request.domain_name = head.domain
+    request.domain_name = head.fields.domain
     request.local_port = gateway.settings.port
     request.source_ip = "127.0.0.1"
     request.path_parameters = {}
     request.request_id = request.extended_id = "-"
     seconds = request.received_ms // 1000
-    request.trace_id = trace_id(head.trace_id, seconds, gateway.chance.take(TRACE_BYTES))
+    request.trace_id = trace_id(head.fields.trace_id, seconds, gateway.chance.take(TRACE_BYTES))
     return request
 
 
@@ -212,24 +205,6 @@ def _through_api(
     if found.value.broken:
         return explained.refuse(ErrorKind.BROKEN_ROUTE, found.value.broken)
     return explained
-
-
-def stage_of(api: ApiRuntime, path: str, named: str) -> tuple[StageRuntime | None, str]:
-    """The stage, and the path without its prefix (AWS §3.2.5, §4.2)."""
-    rest = api.unit.kind is ApiKind.REST
-
-    def collapsed(text: str) -> str:
-        return f"/{text.lstrip('/')}" if rest and text[:2] == "//" else text
-
-    path = collapsed(path)
-    if named:
-        return api.stages.get(named), path
-    if api.default_stage is None or len(api.stages) > 1:
-        first, slash, tail = path[1:].partition("/")
-        stage = api.stages.get(first)
-        if stage is not None and first != "$default":
-            return stage, collapsed(slash + tail) or "/"
-    return api.default_stage, path
 
 
 def answer_of(explained: Explained) -> dict[str, Any]:

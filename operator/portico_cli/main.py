@@ -29,10 +29,7 @@ _DOMAIN = re.compile(rf"(?=.{{1,200}}\Z){_LABEL}(\.{_LABEL})*")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; the value is the process's exit code."""
-    for stream in (sys.stdout, sys.stderr):
-        # File names need not be UTF-8, terminals need not be able to show a name.
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")
+    _ready_streams()
     options = _parser().parse_args(arguments)
     _quiet_logging()
     try:
@@ -47,6 +44,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:  # the one place that may: a bug must not end in a traceback
         print(internal_error(error), file=sys.stderr)
         return PROBLEMS
+
+
+def _ready_streams() -> None:
+    """Somewhere to write to, and no text that cannot be written."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:  # closed by whoever started us
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 - for the process's life
+        elif hasattr(stream, "reconfigure"):
+            # File names need not be UTF-8, terminals need not be able to show a name.
+            stream.reconfigure(errors="backslashreplace")
 
 
 class _Message(logging.Formatter):

@@ -11,13 +11,12 @@ from email.utils import formatdate
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
-from portico_dataplane.core.forwarding import DEFAULT_TYPE
 from portico_dataplane.core.messages import Request, Response
 from portico_dataplane.http.lines import Line
 from portico_ir.model import ApiKind
 
 if TYPE_CHECKING:
-    from portico_dataplane.http.upstream import UpstreamConnection
+    from portico_dataplane.http.upstream import AnswerHead
 
 _STATUS_LINES: Final[dict[int, bytes]] = {
     status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode("ascii")
@@ -69,26 +68,22 @@ def identity(parts: list[bytes], request: Request) -> None:
 
 
 def proxied_head(
-    request: Request, connection: UpstreamConnection, rest: bool, framing: bytes, date: bytes
+    request: Request, came: AnswerHead, rest: bool, framing: bytes, date: bytes
 ) -> bytes:
     """Head of a backend's answer. `framing`: length and connection lines."""
-    found = connection.lines
-    if connection.named:
-        found = [line for line in found if line.lower not in connection.named]
-    status = connection.status
-    parts = [_STATUS_LINES.get(status) or status_line(status)]
+    status = came.status
+    first = _STATUS_LINES.get(status) or status_line(status)
     if rest:
-        parts += [line[1] for line in found]
-        parts += (
-            b"" if connection.typed else DEFAULT_TYPE,
+        parts = [
+            first,
+            came.rest,
             date,
             b"x-amzn-RequestId: ",
             request.request_id.encode("ascii"),
             b"\r\nx-amz-apigw-id: ",
-        )
+        ]
     else:
-        parts += [line[2] for line in found]
-        parts += (b"" if connection.dated else date, b"Apigw-Requestid: ")
+        parts = [first, came.http, b"" if came.dated else date, b"Apigw-Requestid: "]
     parts += (request.extended_id.encode("ascii"), b"\r\n", framing, b"\r\n")
     return b"".join(parts)
 

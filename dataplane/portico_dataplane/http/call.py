@@ -159,11 +159,11 @@ class FunctionCall:
         if not complete:
             return
         error = b""
-        for line in connection.lines:
+        for line in connection.answer.lines:
             if line.lower == b"x-amz-function-error":
                 error = line.value
         self._connection = None
-        status = connection.status
+        status = connection.answer.status
         connection.release()
         self._end(FunctionAnswer(status, error.decode("latin-1"), b"".join(self._pieces)))
 

@@ -222,16 +222,16 @@ class ClientConnection(asyncio.Protocol):
 
     def _start(self, head: RequestHead) -> None:
         self._deadline = math.inf
-        length = head.content_length
+        length = head.fields.content_length
         self._body_left = length
         self._body_bytes = self._checked_bytes = 0
         self._chunked = ChunkedBody() if length == CHUNKED else None
         now = time.monotonic()
         self.requests_left -= 1
         gateway = self._gateway
-        if gateway.draining or self.requests_left <= 0 or now >= self.retire_at:
-            head.keep_alive = False
         exchange = self.exchange = Exchange(gateway, self, head, now)
+        if gateway.draining or self.requests_left <= 0 or now >= self.retire_at:
+            exchange.keep_alive = False
         exchange.begin()
         if self._body_left and not self._lingering:
             self._wait(gateway.settings.body_timeout_s)

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, assert_never
 
+from portico_dataplane.arrival import api_of, overridden, stage_of
 from portico_dataplane.core import errors
 from portico_dataplane.core.identifiers import (
     DRAWN_BYTES,
@@ -50,8 +51,6 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_SEVEN: Final = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
-_LOCAL: Final = "/_aws/execute-api/"
 _NO_API: Final = ApiUnit(uid="", api_id="", kind=ApiKind.REST, name="", namespace="")
 _NO_STAGE: Final = Stage(name="")
 _NO_ROUTE: Final = Route(key="", match=DefaultMatch(), integration=Broken(reason="no route"))
@@ -82,7 +81,7 @@ class Exchange:
         self.head = head
         self.started = now
         """Monotonic seconds."""
-        self.keep_alive = head.keep_alive
+        self.keep_alive = head.fields.keep_alive
         self.request = Request()
         self.outcome = Outcome()
 
@@ -93,64 +92,55 @@ class Exchange:
         gateway = self.gateway
         gateway.in_flight += 1
         head = self.head
+        fields = head.fields
         request = self.request
         runtime = gateway.holder.current
-        unit_of_all = request.gateway = runtime.gateway
+        gateway_unit = request.gateway = runtime.gateway
         request.received_ms = int(time.time() * 1000)
-        request.lines = head.lines
+        request.lines = fields.lines
         request.method = head.method
         request.version = head.version
         request.query = head.query
-        request.domain_name = head.domain
+        request.domain_name = fields.domain
         request.local_port = self.client.port
         request.source_ip = self.client.peer
-        if unit_of_all.trusted_proxies:
+        if gateway_unit.trusted_proxies:
             request.source_ip = gateway.client_address(self.client.peer, request.headers)
+        request.path_parameters = {}
+        request.stage, request.route = _NO_STAGE, _NO_ROUTE
         path = request.raw_path = request.path = head.path
-        named = ""
-        if unit_of_all.local_paths and path.startswith(_LOCAL):
-            api_id, _, rest = path[len(_LOCAL) :].partition("/")
-            api = runtime.apis.get(api_id)
-            named, _, rest = rest.partition("/")
-            path = "/" + rest
-        else:
-            api = runtime.hosts.get(head.domain) or runtime.sole
+        api, path, named = api_of(runtime, fields.domain, path)
         if api is None:
-            request.api, request.stage, request.route = _NO_API, _NO_STAGE, _NO_ROUTE
-            request.path_parameters = {}
+            request.api = _NO_API
             self._identify(ApiKind.REST)
             self.reject(ErrorKind.UNKNOWN_HOST)
             return
         self._api = api
         unit = request.api = api.unit
         self._identify(unit.kind)
-        if head.method_override is not None and unit.kind is ApiKind.REST:
-            override = head.method_override.decode("latin-1").upper()
-            if override in _SEVEN:  # AWS §15.29
-                request.method = override
+        if fields.method_override is not None:
+            request.method = overridden(head.method, fields.method_override, unit.kind)
         self._route_request(api, path, named)
 
     def _identify(self, kind: ApiKind) -> None:
         """The ids of AWS §2.4."""
-        request, head = self.request, self.head
+        request, fields = self.request, self.head.fields
         second = request.received_ms // 1000
         chance = self.gateway.chance.take(DRAWN_BYTES)
         own, short, trace = drawn(chance, second)
         request.extended_id = short
-        if head.trace_id is not None:
-            trace = trace_id(head.trace_id, second, chance[:TRACE_BYTES])
+        if fields.trace_id is not None:
+            trace = trace_id(fields.trace_id, second, chance[:TRACE_BYTES])
         request.trace_id = trace
         if kind is ApiKind.HTTP:
             own = short
-        elif head.request_id is not None:
-            own = chosen_request_id(head.request_id, own)
+        elif fields.request_id is not None:
+            own = chosen_request_id(fields.request_id, own)
         request.request_id = own
 
     def _route_request(self, api: ApiRuntime, path: str, named: str) -> None:
         request = self.request
         unit = api.unit
-        request.stage, request.route = _NO_STAGE, _NO_ROUTE
-        request.path_parameters = {}
         if unit.disable_default_endpoint:
             self.reject(ErrorKind.DEFAULT_ENDPOINT_DISABLED)
             return
@@ -161,7 +151,7 @@ class Exchange:
                 return
         stage = api.sole_stage
         if stage is None or named or path[:2] == "//":
-            stage = self._find_stage(api, path, named)
+            stage, request.path = stage_of(api, path, named)
         if stage is None:
             self.reject(ErrorKind.UNKNOWN_STAGE)
             return
@@ -186,41 +176,20 @@ class Exchange:
         else:
             assert route.buffered is not None
             limit = route.buffered.max_request_body
-        if self.head.content_length > limit:
+        fields = self.head.fields
+        length = fields.content_length
+        if length > limit:
             self.reject(ErrorKind.REQUEST_TOO_LARGE)
             return
-        if self.head.expects_continue and self.head.content_length:
+        if length and fields.expects_continue:
             self.client.transport.write(answer.CONTINUE)
         if forward is not None:
             work = self._work = Forwarding(self, forward)
             work.start()
-        elif self.head.content_length:
+        elif length:
             self._body = []
         else:
             self._run_buffered(b"")
-
-    def _find_stage(self, api: ApiRuntime, path: str, named: str) -> StageRuntime | None:
-        """The stage, and `request.path` without its prefix (AWS §3.2.5, §4.2)."""
-        request = self.request
-        rest = api.unit.kind is ApiKind.REST
-        if rest and path[:2] == "//":
-            path = "/" + path.lstrip("/")
-        if named:
-            request.path = path
-            return api.stages.get(named)
-        stages = api.stages
-        default = api.default_stage
-        if default is None or len(stages) > 1:
-            first, slash, tail = path[1:].partition("/")
-            stage = stages.get(first)
-            if stage is not None and first != "$default":
-                tail = slash + tail
-                if rest and tail[:2] == "//":
-                    tail = "/" + tail.lstrip("/")
-                request.path = tail or "/"
-                return stage
-        request.path = path
-        return default
 
     def _missed(self, api: ApiRuntime, miss: Miss) -> None:
         if miss is Miss.BAD_PATH:
@@ -335,13 +304,14 @@ class Exchange:
         """The head of a backend's answer; from here on an error can only cut."""
         api = self._api
         if api is not None and api.cors is not None:
-            came = headers_of(connection.lines)
-            connection.lines = as_lines(api.cors.decorate(self.request.headers, came))
+            came = headers_of(connection.answer.lines)
+            changed = as_lines(api.cors.decorate(self.request.headers, came))
+            connection.answer = connection.answer.with_lines(changed)
         self.answered = True
         request = self.request
         rest = request.api.kind is not ApiKind.HTTP
         date = self.gateway.date.line()
-        return answer.proxied_head(request, connection, rest, framing, date)
+        return answer.proxied_head(request, connection.answer, rest, framing, date)
 
     def reject(self, kind: ErrorKind, cause: str = "") -> None:
         request = self.request
@@ -370,7 +340,7 @@ class Exchange:
             headers = api.cors.decorate(self.request.headers, headers)
             response = Response(response.status, headers, response.body)
         client, head = self.client, self.head
-        if not client.body_complete and (head.expects_continue or not client.may_go_on):
+        if not client.body_complete and (head.fields.expects_continue or not client.may_go_on):
             # Who waits for 100 may send no body at all (RFC 9110 §10.1.1): what comes next
             # cannot be told apart. Who sends a long one is not listened to.
             self.keep_alive = False

@@ -63,10 +63,10 @@ class Forwarding:
         exchange, forward = self._exchange, self._forward
         head, request = exchange.head, exchange.request
         method = self._method = forward.method or request.method
-        length = head.content_length
+        length = head.fields.content_length
         if length == 0:
             self._request_sent = True
-            if head.upgrade == b"websocket" and method == "GET" and head.version == "1.1":
+            if head.fields.upgrade == b"websocket" and method == "GET" and head.version == "1.1":
                 self._tunnel = True
                 framing = b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
             else:
@@ -81,7 +81,7 @@ class Forwarding:
             if destination is None:
                 exchange.reject(ErrorKind.NO_ENDPOINT, "every weight is 0")
                 return
-            self._head = forward.head(request, head, destination, framing)
+            self._head = forward.head(request, head.fields, destination, framing)
         except Unforwardable as error:
             exchange.reject(ErrorKind.API_CONFIGURATION_ERROR, str(error))
             return
@@ -155,7 +155,7 @@ class Forwarding:
         if size > self._forward.max_request_body:
             exchange.refuse_body(ErrorKind.REQUEST_TOO_LARGE)
             return
-        if exchange.head.content_length == CHUNKED:
+        if exchange.head.fields.content_length == CHUNKED:
             piece = chunk(piece) if piece else b""
             if complete:
                 piece += LAST_CHUNK
@@ -193,7 +193,7 @@ class Forwarding:
         exchange = self._exchange
         now = self._timeout_from = time.monotonic()
         outcome = exchange.outcome
-        status = outcome.status = outcome.integration_status = connection.status
+        status = outcome.status = outcome.integration_status = connection.answer.status
         outcome.integration_latency_ms = (now - self._sent_at) * 1000
         upstream = self._upstream
         if upstream.sole is None:
@@ -221,7 +221,7 @@ class Forwarding:
     ) -> bytes:
         """Length and connection lines towards the client (RFC 9112 §6)."""
         exchange = self._exchange
-        length = connection.content_length
+        length = connection.answer.content_length
         if exchange.head.method == "HEAD" or status == 304:
             lines = b"Content-Length: %d\r\n" % length if length >= 0 else b""
         elif status == 204:
@@ -314,7 +314,7 @@ class Forwarding:
         exchange.answered = True
         exchange.keep_alive = False
         client = exchange.client
-        client.transport.write(answer.upgrade_head(connection.lines) + rest)
+        client.transport.write(answer.upgrade_head(connection.answer.lines) + rest)
         early = client.become_tunnel()
         if early:
             connection.transport.write(early)

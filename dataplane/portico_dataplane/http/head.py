@@ -14,7 +14,7 @@ from typing import Final
 from urllib.parse import unquote_to_bytes
 
 from portico_dataplane.http import lines
-from portico_dataplane.http.lines import REQUEST_LINES, Line
+from portico_dataplane.http.lines import REQUEST_LINES, Blocks, Line
 from portico_ir.errors import ErrorKind
 
 # RFC 3986: no `"#<>\{|}`, no controls, nothing beyond ASCII.
@@ -33,33 +33,25 @@ _METHODS: Final = {
 _VERSIONS: Final = {b"HTTP/1.1": "1.1", b"HTTP/1.0": "1.0"}
 _BAD_PERCENT: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _HOST: Final = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9\-._~!$&'()*+,;=%]+)(?::\d{0,5})?")
-_NOTHING: Final[frozenset[bytes]] = frozenset()
-
 CHUNKED: Final = -1
-"""`RequestHead.content_length` of a chunked body."""
-
-_MOST_DOMAINS: Final = 4096
-_domains: dict[bytes, str] = {}
+"""`Fields.content_length` of a chunked body."""
 
 
-class RequestHead:
-    """What a head says, after every check that needs no configuration."""
+class Fields:
+    """What the header fields of a request say; shared by every request with the same block."""
 
-    method: str
-    version: str
-    path: str
-    """Raw path; begins with `/` (or is `*`)."""
-    query: str
     lines: list[Line]
-    """Header lines in order."""
+    """Header lines in order; nobody changes them."""
+    rest: bytes
+    """Those a REST API passes on, as they go on."""
+    http: bytes
+    """Those an HTTP API passes on."""
     domain: str = ""
     """Host without port, lower case; empty when an HTTP/1.0 client sent none."""
     content_length: int = 0
     """Bytes of body that follow; 0 for none, CHUNKED for chunked."""
     keep_alive: bool = True
     """Whether the client wants the connection kept (RFC 9112 §9.3)."""
-    named: frozenset[bytes] = _NOTHING
-    """Fields that Connection names: for this hop only (RFC 9110 §7.6.1)."""
     upgrade: bytes = b""
     """What the client offers to switch to, lower case, if Connection names it."""
     expects_continue: bool = False
@@ -67,17 +59,34 @@ class RequestHead:
     request_id: bytes | None = None
     method_override: bytes | None = None
     user_agent: bool = False
-    """Whether it has a User-Agent."""
-    origin: bool = False
-    """Whether it has an Origin."""
+    """Whether there is a User-Agent."""
     forwarded: bool = False
-    """Whether it has X-Forwarded-For or Forwarded."""
+    """Whether there is X-Forwarded-For or Forwarded."""
+
+
+class RequestHead:
+    """What a head says, after every check that needs no configuration."""
+
+    __slots__ = ("fields", "method", "path", "query", "version")
+
+    def __init__(self, method: str, version: str, path: str, query: str, fields: Fields) -> None:
+        self.method = method
+        self.version = version
+        """`1.1` or `1.0`."""
+        self.path = path
+        """Raw path; begins with `/` (or is `*`)."""
+        self.query = query
+        """Raw, without `?`."""
+        self.fields = fields
+
+
+_blocks: Final[Blocks[Fields]] = Blocks()
 
 
 def parse(raw: bytes, most_headers: int) -> RequestHead | ErrorKind:
     """The head in `raw` (without its empty line), or why it is refused."""
-    text = raw.split(b"\r\n")
-    parts = text[0].split(b" ")
+    line, _, block = raw.partition(b"\r\n")
+    parts = line.split(b" ")
     if len(parts) != 3:
         return ErrorKind.BAD_REQUEST
     method = _METHODS.get(parts[0])
@@ -85,124 +94,133 @@ def parse(raw: bytes, most_headers: int) -> RequestHead | ErrorKind:
     target = parts[1]
     if method is None or version is None or not target or target.translate(None, _TARGET_BYTES):
         return ErrorKind.BAD_REQUEST
-    if len(text) > most_headers + 1:
+    fields = _blocks.known.get(block) if version == "1.1" else None
+    if fields is None:
+        found = _fields_of(block, version == "1.0", most_headers)
+        if isinstance(found, ErrorKind):
+            return found
+        fields = found
+    text = target.decode("ascii")
+    if text[0] == "/" and "%" not in text and "/." not in text:
+        path, _, query = text.partition("?")
+        return RequestHead(method, version, path, query, fields)
+    located = _locate(method, text, fields.domain)
+    if located is None:
+        return ErrorKind.BAD_REQUEST
+    return RequestHead(method, version, located[0], located[1], fields)
+
+
+def _fields_of(block: bytes, old: bool, most_headers: int) -> Fields | ErrorKind:
+    if not old:
+        again = _blocks.older(block)
+        if again is not None:
+            return again
+    text = block.split(b"\r\n") if block else []
+    if len(text) > most_headers:
         return ErrorKind.HEAD_TOO_LARGE
-    head = RequestHead()
-    head.method = method
-    head.version = version
-    del text[0]
+    fields = Fields()
     known = REQUEST_LINES.known
     found: list[Line] = []
-    special: list[Line] = []
     for one in text:
-        line = known.get(one)
+        line = known.get(one) or REQUEST_LINES.read(one)
         if line is None:
-            line = REQUEST_LINES.read(one)
-            if line is None:
-                return ErrorKind.BAD_REQUEST
+            return ErrorKind.BAD_REQUEST
         found.append(line)
-        if line[0]:
-            special.append(line)
-    head.lines = found
-    fault = _understand(head, special)
+    fields.lines = found
+    fault, named = _understand(fields, [line for line in found if line.code], old)
     if fault is not None:
         return fault
-    path = target.decode("ascii")
-    if path[0] == "/" and "%" not in path and "/." not in path:
-        head.path, _, head.query = path.partition("?")
-        return head
-    return _locate(head, path) or head
+    passed = [line for line in found if line.lower not in named] if named else found
+    fields.rest = b"".join([line.rest for line in passed])
+    fields.http = b"".join([line.http for line in passed])
+    if not old:
+        _blocks.remember(block, fields)
+    return fields
 
 
-def _understand(head: RequestHead, special: list[Line]) -> ErrorKind | None:
-    """What the lines with a meaning of their own say."""
+def _understand(
+    fields: Fields, special: list[Line], old: bool
+) -> tuple[ErrorKind | None, frozenset[bytes]]:
+    """What the lines with a meaning of their own say; and which fields are for this hop only."""
     hosts = lengths = codings = options = 0
+    named: frozenset[bytes] = frozenset()
     upgrade = b""
+    refused = ErrorKind.BAD_REQUEST, named
     for line in special:
-        code = line[0]
+        code = line.code
         if code == lines.HOST:
             hosts += 1
-            domain = _domains.get(line[4])
+            domain = domain_of(line.value)
             if domain is None:
-                domain = domain_of(line[4])
-                if domain is None:
-                    return ErrorKind.BAD_REQUEST
-            head.domain = domain
-        elif code == lines.USER_AGENT:
-            head.user_agent = True
+                return refused
+            fields.domain = domain
         elif code == lines.CONTENT_LENGTH:
             lengths += 1
-            if line[6] < 0:
-                return ErrorKind.BAD_REQUEST
-            head.content_length = line[6]
+            if line.number < 0:
+                return refused
+            fields.content_length = line.number
         elif code == lines.CONNECTION:
-            options |= line[7]
-            if line[8]:
-                head.named = head.named | line[8]
+            options |= line.options
+            named = named | line.named
         elif code == lines.TRANSFER_ENCODING:
             codings += 1
-            if line[4].lower() != b"chunked":
-                return ErrorKind.BAD_REQUEST
+            if line.value.lower() != b"chunked":
+                return refused
         elif code == lines.UPGRADE:
-            upgrade = line[4].lower()
+            upgrade = line.value.lower()
         else:
-            _note(head, line)
-    old = head.version == "1.0"
+            _note(fields, line)
     # RFC 9112 §3.2: exactly one Host; an HTTP/1.0 client may send none.
     if hosts != 1 and not (old and hosts == 0):
-        return ErrorKind.BAD_REQUEST
+        return refused
+    # Only `chunked`, once, in HTTP/1.1, never beside a length (RFC 9112 §6.1, §6.3).
+    if lengths + codings > 1 or (codings and old):
+        return refused
     if codings:
-        # Only `chunked`, once, in HTTP/1.1, never beside a length (RFC 9112 §6.1, §6.3).
-        if old or codings > 1 or lengths:
-            return ErrorKind.BAD_REQUEST
-        head.content_length = CHUNKED
-    elif lengths > 1:
-        return ErrorKind.BAD_REQUEST
+        fields.content_length = CHUNKED
     if old:
-        head.keep_alive = options & (lines.KEEPS | lines.CLOSE) == lines.KEEPS
-        head.expects_continue = False
+        fields.keep_alive = options & (lines.KEEPS | lines.CLOSE) == lines.KEEPS
+        fields.expects_continue = False
     elif options & lines.CLOSE:
-        head.keep_alive = False
+        fields.keep_alive = False
     if upgrade and options & lines.UPGRADES:
-        head.upgrade = upgrade
-        if upgrade == b"websocket" and head.content_length:
-            return ErrorKind.BAD_REQUEST
-    return None
+        fields.upgrade = upgrade
+        if upgrade == b"websocket" and fields.content_length:
+            return refused
+    return None, named
 
 
-def _note(head: RequestHead, line: Line) -> None:
-    code, value = line[0], line[4]
-    if code == lines.ORIGIN:
-        head.origin = True
+def _note(fields: Fields, line: Line) -> None:
+    code, value = line.code, line.value
+    if code == lines.USER_AGENT:
+        fields.user_agent = True
     elif code == lines.FORWARDED:
-        head.forwarded = True
+        fields.forwarded = True
     elif code == lines.EXPECT:
-        head.expects_continue = value.lower() == b"100-continue"
+        fields.expects_continue = value.lower() == b"100-continue"
     elif code == lines.TRACE_ID:
-        head.trace_id = value
+        fields.trace_id = value
     elif code == lines.REQUEST_ID:
-        head.request_id = value
+        fields.request_id = value
     elif code == lines.METHOD_OVERRIDE:
-        head.method_override = value
+        fields.method_override = value
 
 
-def _locate(head: RequestHead, target: str) -> ErrorKind | None:
-    """Path and query of the target, which is in origin form but for the exceptions."""
+def _locate(method: str, target: str, domain: str) -> tuple[str, str] | None:
+    """Path and query of a target that is not plainly one; None: refused."""
     if target[0] != "/":
-        if target == "*" and head.method == "OPTIONS":
-            head.path, head.query = "*", ""
-            return None
-        rest = _path_of_absolute(target, head.domain)
+        if target == "*" and method == "OPTIONS":
+            return "*", ""
+        rest = _path_of_absolute(target, domain)
         if rest is None:
-            return ErrorKind.BAD_REQUEST
+            return None
         target = rest
-    path, _, head.query = target.partition("?")
-    head.path = path
     if "%" in target and _BAD_PERCENT.search(target):
-        return ErrorKind.BAD_REQUEST
+        return None
+    path, _, query = target.partition("?")
     if ("%" in path or "/." in path) and _leaves_its_place(path):
-        return ErrorKind.BAD_REQUEST
-    return None
+        return None
+    return path, query
 
 
 def domain_of(value: bytes) -> str | None:
@@ -211,11 +229,7 @@ def domain_of(value: bytes) -> str | None:
         return None
     text = value.decode("ascii").lower()
     name, colon, port = text.rpartition(":")
-    domain = name if colon and not port.endswith("]") else text
-    if len(_domains) >= _MOST_DOMAINS:
-        _domains.clear()
-    _domains[value] = domain
-    return domain
+    return name if colon and not port.endswith("]") else text
 
 
 def _path_of_absolute(target: str, domain: str) -> str | None:

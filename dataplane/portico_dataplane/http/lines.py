@@ -14,7 +14,7 @@ is none.
 from __future__ import annotations
 
 import re
-from typing import Final, NamedTuple
+from typing import Final, Generic, NamedTuple, TypeVar
 
 from portico_dataplane.core import forwarding
 from portico_dataplane.core.messages import Headers
@@ -162,6 +162,43 @@ def _passed_on(action: int, name: bytes, value: bytes) -> bytes:
 
 REQUEST_LINES: Final = Lines(_REQUEST_CODES, forwarding.REQUEST_NAMES)
 RESPONSE_LINES: Final = Lines(_RESPONSE_CODES, forwarding.RESPONSE_NAMES)
+
+T = TypeVar("T")
+
+
+class Blocks(Generic[T]):
+    """Remembers whole header blocks and what they mean.
+
+    A client repeats its block from request to request, a backend within the second of its
+    Date; then nothing of it is read again. Bounded like `Lines`.
+    """
+
+    __slots__ = ("_older", "known")
+
+    MOST: Final = 512
+    """Blocks a generation; there are two."""
+    LONGEST: Final = 2048
+    """Longer blocks are read each time."""
+
+    def __init__(self) -> None:
+        self.known: dict[bytes, T] = {}
+        self._older: dict[bytes, T] = {}
+
+    def older(self, raw: bytes) -> T | None:
+        """What `raw`, which is not among `known`, meant before; known again from now on."""
+        found = self._older.get(raw)
+        if found is not None:
+            self.remember(raw, found)
+        return found
+
+    def remember(self, raw: bytes, meaning: T) -> None:
+        """`raw` means `meaning`."""
+        if len(raw) > self.LONGEST:
+            return
+        if len(self.known) >= self.MOST:
+            self._older = self.known
+            self.known = {}
+        self.known[raw] = meaning
 
 
 def as_lines(headers: Headers) -> list[Line]:

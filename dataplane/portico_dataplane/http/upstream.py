@@ -9,6 +9,7 @@ a connection with anything left over is never reused. Lives outside any Runtime.
 from __future__ import annotations
 
 import asyncio
+import math
 import re
 import time
 from collections import deque
@@ -16,11 +17,12 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final, Protocol, cast
 
 from portico_dataplane.core.balancing import Balancer
+from portico_dataplane.core.forwarding import DEFAULT_TYPE
 from portico_dataplane.core.retries import RetryBudget
 from portico_dataplane.effects.dialer import DialError, Dialer
 from portico_dataplane.http import lines
 from portico_dataplane.http.body import ChunkedBody, MalformedBody
-from portico_dataplane.http.lines import RESPONSE_LINES, Line
+from portico_dataplane.http.lines import RESPONSE_LINES, Blocks, Line
 from portico_dataplane.tasks import spawn
 from portico_ir.model import Endpoint
 
@@ -45,12 +47,9 @@ _VERSION: Final = b"HTTP/1."
 _STATUS_LINE: Final = re.compile(
     rb"HTTP/1\.([01]) ([1-5][0-9][0-9])(?: [\t\x20-\x7e\x80-\xff]*)?"
 )
-_statuses: Final[dict[bytes, tuple[int, bool]]] = {}
 _BARE_LF: Final = re.compile(rb"(?<!\r)\n")
 _TOO_LARGE: Final = "the answer's head is too large"
 _MOST_INTERIM: Final = 64
-_NOTHING: Final[frozenset[bytes]] = frozenset()
-
 
 class UpstreamUser(Protocol):
     """Who sends on a connection and is told what comes back (an exchange)."""
@@ -80,6 +79,131 @@ class UpstreamUser(Protocol):
         """Bytes of the tunnel."""
 
 
+class AnswerHead:
+    """What the head of an answer says; shared by every answer with the same head."""
+
+    status: int
+    lines: list[Line]
+    """Header lines in order; nobody changes them."""
+    rest: bytes
+    """Those a REST API lets through, as they go on (with a Content-Type in any case)."""
+    http: bytes
+    """Those an HTTP API lets through."""
+    content_length: int = CLOSE_DELIMITED
+    """Bytes of body, or CHUNKED, or CLOSE_DELIMITED."""
+    keep_alive: bool = True
+    idle_timeout: float = math.inf
+    """Seconds after which the backend may close, as its Keep-Alive says."""
+    dated: bool = False
+    """Whether there is a Date."""
+    typed: bool = False
+    """Whether there is a Content-Type."""
+    named: frozenset[bytes] = frozenset()
+    """Fields that Connection names."""
+
+    def with_lines(self, found: list[Line]) -> AnswerHead:
+        """The same answer with other header lines."""
+        head = AnswerHead()
+        head.status = self.status
+        head.content_length = self.content_length
+        head.keep_alive = self.keep_alive
+        head.idle_timeout = self.idle_timeout
+        head.named = self.named
+        head.dated = self.dated
+        head.typed = self.typed
+        head.take_lines(found)
+        return head
+
+    def take_lines(self, found: list[Line]) -> None:
+        """Set the lines, and what goes on of them."""
+        self.lines = found
+        passed = [line for line in found if line.lower not in self.named] if self.named else found
+        rest = [line.rest for line in passed]
+        if not self.typed:
+            rest.append(DEFAULT_TYPE)
+        self.rest = b"".join(rest)
+        self.http = b"".join([line.http for line in passed])
+
+
+_answers: Final[Blocks[AnswerHead]] = Blocks()
+
+
+def read_answer(raw: bytes, most_headers: int) -> AnswerHead | str:
+    """The head in `raw` (without its empty line), or what is wrong with it."""
+    again = _answers.older(raw)
+    if again is not None:
+        return again
+    text = raw.split(b"\r\n")
+    status_line = _STATUS_LINE.fullmatch(text[0])
+    if status_line is None:
+        return "the status line is malformed"
+    if len(text) > most_headers + 1:
+        return "the answer has too many headers"
+    head = AnswerHead()
+    head.status = int(status_line.group(2))
+    del text[0]
+    known = RESPONSE_LINES.known
+    found: list[Line] = []
+    for one in text:
+        line = known.get(one) or RESPONSE_LINES.read(one)
+        if line is None:
+            return "a header line is malformed"
+        found.append(line)
+    special = [line for line in found if line.code]
+    fault = _understand(head, special, status_line.group(1) == b"0")
+    if fault:
+        return fault
+    head.take_lines(found)
+    _answers.remember(raw, head)
+    return head
+
+
+def _understand(head: AnswerHead, special: list[Line], old: bool) -> str:
+    lengths = codings = options = 0
+    for line in special:
+        code = line.code
+        if code == lines.CONTENT_TYPE:
+            head.typed = True
+        elif code == lines.DATE:
+            head.dated = True
+        elif code == lines.CONTENT_LENGTH:
+            lengths += 1
+            head.content_length = line.number
+            if line.number < 0:
+                return "a Content-Length that is no number"
+        elif code == lines.CONNECTION:
+            options |= line.options
+            head.named = head.named | line.named
+        elif code == lines.TRANSFER_ENCODING:
+            codings += 1
+            head.content_length = CHUNKED
+            if line.value.lower() != b"chunked":
+                return "a Transfer-Encoding other than chunked"
+        elif code == lines.KEEP_ALIVE:
+            head.idle_timeout = min(head.idle_timeout, _idle_timeout(line.value))
+    # RFC 9112 §6.3: framing that can be read in two ways is not passed on.
+    if lengths + codings > 1 or (codings and old):
+        return "ambiguous framing"
+    if head.status < 200 and (lengths or codings):
+        return "an interim answer with a body"
+    if head.status == 101 and not options & lines.UPGRADES:
+        return "101 without an upgrade"
+    if old:
+        head.keep_alive = options & (lines.KEEPS | lines.CLOSE) == lines.KEEPS
+    else:
+        head.keep_alive = not options & lines.CLOSE
+    return ""
+
+
+def _idle_timeout(keep_alive: bytes) -> float:
+    for part in keep_alive.split(b","):
+        key, _, number = part.strip().partition(b"=")
+        if key.lower() == b"timeout" and number.isdigit() and len(number) < 7:
+            # A second earlier than the backend: it may close while our request travels.
+            return max(0.0, int(number) - 1.0)
+    return math.inf
+
+
 class UpstreamConnection(asyncio.Protocol):
     """One connection to one address. Answers to one user at a time.
 
@@ -93,24 +217,21 @@ class UpstreamConnection(asyncio.Protocol):
         "_partial",
         "_pool",
         "_state",
+        "answer",
         "closed",
-        "content_length",
-        "dated",
         "idle_since",
         "idle_timeout",
         "keep_alive",
         "left",
-        "lines",
-        "named",
         "received",
         "reused",
-        "status",
         "transport",
-        "typed",
         "user",
     )
 
     transport: asyncio.Transport
+    answer: AnswerHead
+    """What came last."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
@@ -121,16 +242,6 @@ class UpstreamConnection(asyncio.Protocol):
         """Whether any byte of the current answer came."""
         self.idle_since = 0.0
         self.idle_timeout = pool.idle_timeout
-        self.status = 0
-        self.lines: list[Line] = []
-        self.named: frozenset[bytes] = _NOTHING
-        """Fields that the answer's Connection names."""
-        self.typed = False
-        """The answer has a Content-Type."""
-        self.dated = False
-        """The answer has a Date."""
-        self.content_length = 0
-        """Bytes of body, or CHUNKED, or CLOSE_DELIMITED."""
         self.keep_alive = True
         self.left = 0
         """Bytes of body to come, when the length is known."""
@@ -212,14 +323,19 @@ class UpstreamConnection(asyncio.Protocol):
             self._partial = b""
         end = data.find(b"\r\n\r\n")
         while end >= 0:
-            fault = self._read_head(data[:end]) if end <= self._pool.head_limit else _TOO_LARGE
-            if fault:
-                self._fail(fault)
+            if end > self._pool.head_limit:
+                self._fail(_TOO_LARGE)
                 return
-            status = self.status
+            raw = data[:end]
+            head = _answers.known.get(raw) or read_answer(raw, self._pool.most_headers)
+            if isinstance(head, str):
+                self._fail(head)
+                return
+            self.answer = head
+            status = head.status
             rest = data[end + 4 :]
             if status >= 200:
-                self._begin_body(user, rest)
+                self._begin_body(user, head, rest)
                 return
             if status == 101:
                 self._state = _TUNNEL
@@ -239,82 +355,14 @@ class UpstreamConnection(asyncio.Protocol):
         else:
             self._partial = data
 
-    def _read_head(self, raw: bytes) -> str:
-        """Understand a head; what is wrong with it, or nothing."""
-        text = raw.split(b"\r\n")
-        known_status = _statuses.get(text[0])
-        if known_status is None:
-            known_status = _status_of(text[0])
-            if known_status is None:
-                return "the status line is malformed"
-        if len(text) > self._pool.most_headers + 1:
-            return "the answer has too many headers"
-        status, old = known_status
-        self.status = status
-        del text[0]
-        known = RESPONSE_LINES.known
-        found: list[Line] = []
-        special: list[Line] = []
-        for one in text:
-            line = known.get(one)
-            if line is None:
-                line = RESPONSE_LINES.read(one)
-                if line is None:
-                    return "a header line is malformed"
-            found.append(line)
-            if line[0]:
-                special.append(line)
-        self.lines = found
-        return self._understand(special, status, old)
-
-    def _understand(self, special: list[Line], status: int, old: bool) -> str:
-        lengths = codings = options = 0
-        length = CLOSE_DELIMITED
-        named = _NOTHING
-        typed = dated = False
-        for line in special:
-            code = line[0]
-            if code == lines.CONTENT_TYPE:
-                typed = True
-            elif code == lines.DATE:
-                dated = True
-            elif code == lines.CONTENT_LENGTH:
-                lengths += 1
-                length = line[6]
-                if length < 0:
-                    return "a Content-Length that is no number"
-            elif code == lines.CONNECTION:
-                options |= line[7]
-                if line[8]:
-                    named = named | line[8]
-            elif code == lines.TRANSFER_ENCODING:
-                codings += 1
-                if line[4].lower() != b"chunked":
-                    return "a Transfer-Encoding other than chunked"
-            elif code == lines.KEEP_ALIVE:
-                self._note_keep_alive(line[4])
-        # RFC 9112 §6.3: framing that can be read in two ways is not passed on.
-        if lengths > 1 or codings > 1 or (codings and (lengths or old)):
-            return "ambiguous framing"
-        if status < 200 and (lengths or codings):
-            return "an interim answer with a body"
-        if status == 101 and not options & lines.UPGRADES:
-            return "101 without an upgrade"
-        self.named = named
-        self.typed = typed
-        self.dated = dated
-        self.content_length = CHUNKED if codings else length
-        if old:
-            self.keep_alive = options & (lines.KEEPS | lines.CLOSE) == lines.KEEPS
-        else:
-            self.keep_alive = not options & lines.CLOSE
-        return ""
-
-    def _begin_body(self, user: UpstreamUser, rest: bytes) -> None:
+    def _begin_body(self, user: UpstreamUser, head: AnswerHead, rest: bytes) -> None:
         """The final head is read; `rest` came behind it."""
         self._interim = 0
-        length = self.content_length
-        if self._bodiless or self.status in (204, 304):
+        self.keep_alive = head.keep_alive
+        if head.idle_timeout < self.idle_timeout:
+            self.idle_timeout = head.idle_timeout
+        length = head.content_length
+        if self._bodiless or head.status in (204, 304):
             self._state = _IDLE
             if rest:
                 self.keep_alive = False  # never read as the next answer
@@ -357,13 +405,6 @@ class UpstreamConnection(asyncio.Protocol):
             self.keep_alive = False
         return body, True
 
-    def _note_keep_alive(self, value: bytes) -> None:
-        for part in value.split(b","):
-            key, _, number = part.strip().partition(b"=")
-            if key.lower() == b"timeout" and number.isdigit() and len(number) < 7:
-                # A second earlier than the backend: it may close while our request travels.
-                self.idle_timeout = min(self._pool.idle_timeout, max(0.0, int(number) - 1.0))
-
     def _fail(self, cause: str) -> None:
         user = self.user
         self.close()
@@ -395,17 +436,6 @@ class UpstreamConnection(asyncio.Protocol):
     def resume_writing(self) -> None:
         if self.user is not None:
             self.user.on_upstream_paused(False)
-
-
-def _status_of(line: bytes) -> tuple[int, bool] | None:
-    """Status and whether it is HTTP/1.0; remembered, because there are few (bounded)."""
-    match = _STATUS_LINE.fullmatch(line)
-    if match is None:
-        return None
-    found = int(match.group(2)), match.group(1) == b"0"
-    if len(_statuses) < 256 and len(line) < 64:
-        _statuses[line] = found
-    return found
 
 
 class Pool:

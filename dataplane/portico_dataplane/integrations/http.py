@@ -21,7 +21,7 @@ from portico_dataplane.core.forwarding import (
 )
 from portico_dataplane.core.messages import Headers, Request
 from portico_dataplane.core.templates import BadTemplate, Place, UrlTemplate, encode
-from portico_dataplane.http.head import RequestHead
+from portico_dataplane.http.head import Fields
 from portico_dataplane.http.upstream import Upstream
 from portico_ir.model import (
     ApiKind,
@@ -166,11 +166,11 @@ class HttpForward:
         return Destination(upstream, f"Host: {url.authority}\r\n".encode("ascii"), path)
 
     def head(
-        self, request: Request, client: RequestHead, destination: Destination, framing: bytes
+        self, request: Request, client: Fields, destination: Destination, framing: bytes
     ) -> bytes:
         """The request head towards the backend.
 
-        `client`: the head that came; `framing`: the lines that frame the body or ask for an
+        `client`: the fields that came; `framing`: the lines that frame the body or ask for an
         upgrade, each ending in CRLF.
         """
         method = self.method or request.method
@@ -178,23 +178,15 @@ class HttpForward:
         if self.preserve_host:
             came = request.header(b"host")
             host_line = b"Host: %b\r\n" % came if came else host_line
-        found = client.lines
-        if client.named:
-            found = [line for line in found if line.lower not in client.named]
         agent = b"" if client.user_agent or not self._rest else self._user_agent
-        parts = [f"{method} {destination.path} HTTP/1.1\r\n".encode("ascii"), host_line]
+        passed = client.rest if self._rest else client.http
         if self.mappings:
-            mapped = self._mapped_headers(request)
-            set_names = frozenset(name.lower() for name, _ in mapped)
-            found = [line for line in found if line.lower not in set_names]
-            for name, value in mapped:
-                parts += (name, b": ", value, b"\r\n")
-            if b"user-agent" in set_names:
-                agent = b""
-        if self._rest:
-            parts += [line[1] for line in found]
-        else:
-            parts += [line[2] for line in found]
+            passed, agent = self._with_mapped_headers(request, client, passed, agent)
+        parts = [
+            f"{method} {destination.path} HTTP/1.1\r\n".encode("ascii"),
+            host_line,
+            passed,
+        ]
         port = request.local_port
         parts += (
             agent,
@@ -219,7 +211,7 @@ class HttpForward:
         self._tails[port] = tail
         return tail
 
-    def _forwarded(self, request: Request, client: RequestHead) -> bytes:
+    def _forwarded(self, request: Request, client: Fields) -> bytes:
         """Who the request came from, as this kind of API says it (AWS §2.4)."""
         source_ip = request.source_ip
         if not client.forwarded:
@@ -256,6 +248,19 @@ class HttpForward:
                     for value in _decoded_values(mapping, request)
                 ]
         return "&".join(pairs)
+
+    def _with_mapped_headers(
+        self, request: Request, client: Fields, passed: bytes, agent: bytes
+    ) -> tuple[bytes, bytes]:
+        """What is passed on with the mapped headers in place of the client's."""
+        mapped = self._mapped_headers(request)
+        if not mapped:
+            return passed, agent
+        names = frozenset(name.lower() for name, _ in mapped)
+        kept = [line for line in client.lines if line.lower not in names]
+        parts = [line.rest if self._rest else line.http for line in kept]
+        parts += [b"%b: %b\r\n" % pair for pair in mapped]
+        return b"".join(parts), b"" if b"user-agent" in names else agent
 
     def _mapped_headers(self, request: Request) -> Headers:
         found: Headers = []

@@ -220,3 +220,20 @@ def test_where_services_are_is_found_beside_the_manifests(tmp_path: Path) -> Non
     assert backends_beside([folder], find([folder])) == [beside]
     within = write(tmp_path / "manifests/portico.dev.yaml", "services: {}")
     assert backends_beside([folder], find([folder])) == [within]
+
+
+def test_a_pipe_is_read_once_too(tmp_path: Path) -> None:
+    """As a shell's `<(…)` makes one; the line of a field needs the text again."""
+    reader, writer = os.pipe()
+    os.write(writer, b"a: 1\n---\nspec:\n  x: 1\n")
+    os.close(writer)
+    path = f"/dev/fd/{reader}"
+    files = Files()
+    try:
+        for _ in range(2):
+            assert len(files.load([path]).documents) == 2
+        source = Source(path, 1, 3)
+        problem = Problem(ObjectRef("", "", ""), "spec.x", Reason.UNKNOWN_FIELD, "", source=source)
+        assert files.line_of(problem) == 4
+    finally:
+        os.close(reader)

@@ -173,6 +173,11 @@ def test_a_reader_that_leaves_is_no_error_of_ours(tmp_path: Path) -> None:
     assert errors == b""
 
 
+def test_closed_streams_are_no_error_of_ours(manifest: str) -> None:
+    command = f"{sys.executable} -m portico_cli validate -f {manifest} >&- 2>&-"
+    assert subprocess.run(command, shell=True, check=False, timeout=60).returncode == 0
+
+
 def test_standard_input_and_strange_names(tmp_path: Path) -> None:
     strange = os.fsencode(tmp_path) + b"/\xff.yaml"
     with open(strange, "w") as file:

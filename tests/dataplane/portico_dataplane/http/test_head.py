@@ -25,10 +25,10 @@ def test_what_a_plain_head_says() -> None:
     found = parsed("GET /pets/1?x=1&y HTTP/1.1\nHost: Shop.Example:8080\nX-A:  1 \n\n")
     assert (found.method, found.path, found.query) == ("GET", "/pets/1", "x=1&y")
     assert found.version == "1.1"
-    assert found.domain == "shop.example"
-    assert found.content_length == 0
-    assert found.keep_alive
-    pairs = [(line.name, line.value) for line in found.lines]
+    assert found.fields.domain == "shop.example"
+    assert found.fields.content_length == 0
+    assert found.fields.keep_alive
+    pairs = [(line.name, line.value) for line in found.fields.lines]
     assert pairs == [(b"Host", b"Shop.Example:8080"), (b"X-A", b"1")]
 
 
@@ -43,7 +43,7 @@ def test_what_a_plain_head_says() -> None:
     ],
 )
 def test_framing(text: str, length: int) -> None:
-    assert parsed(text).content_length == length
+    assert parsed(text).fields.content_length == length
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_framing(text: str, length: int) -> None:
     ],
 )
 def test_keep_alive_rfc9112_9_3(text: str, keep_alive: bool) -> None:
-    assert parsed(text).keep_alive is keep_alive
+    assert parsed(text).fields.keep_alive is keep_alive
 
 
 REFUSED = {
@@ -130,6 +130,6 @@ def test_too_many_headers() -> None:
 
 
 def test_upgrade_counts_only_when_connection_names_it() -> None:
-    assert parsed("GET / HTTP/1.1\nHost: a\nUpgrade: websocket\n\n").upgrade == b""
+    assert parsed("GET / HTTP/1.1\nHost: a\nUpgrade: websocket\n\n").fields.upgrade == b""
     text = "GET / HTTP/1.1\nHost: a\nUpgrade: WebSocket\nConnection: keep-alive, Upgrade\n\n"
-    assert parsed(text).upgrade == b"websocket"
+    assert parsed(text).fields.upgrade == b"websocket"

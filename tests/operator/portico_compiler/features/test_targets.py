@@ -17,21 +17,41 @@ from portico_compiler.problems import ObjectRef, Reason
 from portico_ir.model import Broken, ServiceTarget, UrlTarget
 
 SERVICES = """
-{apiVersion: v1, kind: Service, metadata: {name: pets}, spec: {clusterIP: 10.0.0.1, ports: [
-  {name: http, port: 80}, {name: tls, port: 443}, {name: alt, port: 8080}, {name: dns, port: 53, protocol: UDP}]}}
----
-{apiVersion: v1, kind: Service, metadata: {name: six}, spec: {clusterIP: "fd00::1", ports: [{port: 80}]}}
----
-{apiVersion: v1, kind: Service, metadata: {name: headless}, spec: {clusterIP: None, ports: [{port: 80}]}}
----
-{apiVersion: v1, kind: Service, metadata: {name: outside}, spec: {type: ExternalName, externalName: x, ports: [{port: 80}]}}
----
-{apiVersion: v1, kind: Service, metadata: {name: pets, namespace: other}, spec: {ports: [{port: 80}]}}
----
-apiVersion: gateway.networking.k8s.io/v1
-kind: ReferenceGrant
-metadata: {name: g, namespace: other}
-spec: {from: [{group: portico.dev, kind: RestApi, namespace: default}], to: [{group: "", kind: Service}]}
+apiVersion: v1
+kind: List
+items:
+- apiVersion: v1
+  kind: Service
+  metadata: {name: pets}
+  spec:
+    clusterIP: 10.0.0.1
+    ports:
+    - {name: http, port: 80}
+    - {name: tls, port: 443}
+    - {name: alt, port: 8080}
+    - {name: dns, port: 53, protocol: UDP}
+- apiVersion: v1
+  kind: Service
+  metadata: {name: six}
+  spec: {clusterIP: "fd00::1", ports: [{port: 80}]}
+- apiVersion: v1
+  kind: Service
+  metadata: {name: headless}
+  spec: {clusterIP: None, ports: [{port: 80}]}
+- apiVersion: v1
+  kind: Service
+  metadata: {name: outside}
+  spec: {type: ExternalName, externalName: x, ports: [{port: 80}]}
+- apiVersion: v1
+  kind: Service
+  metadata: {name: pets, namespace: other}
+  spec: {ports: [{port: 80}]}
+- apiVersion: gateway.networking.k8s.io/v1
+  kind: ReferenceGrant
+  metadata: {name: g, namespace: other}
+  spec:
+    from: [{group: portico.dev, kind: RestApi, namespace: default}]
+    to: [{group: "", kind: Service}]
 """
 
 

@@ -1,0 +1,206 @@
+"""Stages: the implicit one, conflicts, restrictions, metrics."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+import worlds
+from portico_compiler import compile  # noqa: A004
+from portico_compiler.passes.stages import Metrics, Restriction
+from portico_compiler.problems import Reason
+from portico_compiler.routekeys import RouteKey, parse
+from portico_ir.policies import FailClosed
+
+V = "portico.dev/v1alpha1"
+
+
+def key(text: str) -> RouteKey:
+    found = parse(text, "RestApi")
+    assert isinstance(found, RouteKey)
+    return found
+
+
+def compiled(spec: dict[str, Any] | None = None, *stages: dict[str, Any]) -> Any:
+    raws: list[dict[str, Any]] = [
+        {"apiVersion": V, "kind": "RestApi", "metadata": {"name": "shop"}, "spec": spec or {}}
+    ]
+    for name, route_key in (("a", "GET /a"), ("b", "POST /b/{id}")):
+        route = {
+            "apiRef": {"name": "shop"},
+            "routeKey": route_key,
+            "integration": {"url": "http://x"},
+        }
+        raws.append({"apiVersion": V, "kind": "Route", "metadata": {"name": name}, "spec": route})
+    for number, stage in enumerate(stages):
+        metadata = {"name": f"s{number}"}
+        body = {"apiRef": {"name": "shop"}, **stage}
+        raws.append({"apiVersion": V, "kind": "Stage", "metadata": metadata, "spec": body})
+    world, problems = worlds.of_raws(raws)
+    assert not problems
+    return compile(world)
+
+
+def names(result: Any) -> list[str]:
+    return [stage.name for stage in worlds.api(result).stages]
+
+
+def closed(result: Any, stage: str) -> set[str]:
+    found = worlds.routes(result, stage)
+    return {k for k, r in found.items() if any(isinstance(p, FailClosed) for p in r.policies)}
+
+
+PROD = {"stageName": "prod"}
+
+
+@pytest.mark.parametrize(
+    ("default", "stages", "expected"),
+    [
+        ("Auto", [], ["$default"]),
+        ("Auto", [PROD], ["prod"]),
+        ("Auto", [PROD, {"stageName": "$default"}], ["$default", "prod"]),
+        ("Always", [PROD], ["$default", "prod"]),
+        ("Always", [{"stageName": "$default"}], ["$default"]),
+        ("Never", [], []),
+        ("Never", [PROD], ["prod"]),
+        # It goes only once a Stage can serve; one of a deployment cannot yet.
+        ("Auto", [PROD | {"deploymentRef": {"name": "v1"}}], ["$default", "prod"]),
+        ("Auto", [{"stageName": "not a name"}], ["$default"]),
+    ],
+)
+def test_the_default_stage(default: str, stages: list[dict[str, Any]], expected: list[str]) -> None:
+    assert names(compiled({"defaultStage": default}, *stages)) == expected
+
+
+def test_of_two_stages_with_one_name_the_elder_serves() -> None:
+    result = compiled({}, PROD | {"variables": {"a": "1"}}, PROD | {"variables": {"a": "2"}})
+    assert worlds.api(result).stages[0].variables == {"a": "1"}
+    assert worlds.condition(result, "Stage", "s1", "Accepted")[1] == Reason.CONFLICTED
+
+
+def test_a_stage_of_nothing() -> None:
+    result = compiled({}, PROD | {"apiRef": {"name": "gone"}})
+    assert names(result) == ["$default"]
+    assert worlds.condition(result, "Stage", "s0", "ResolvedRefs")[1] == Reason.REF_NOT_FOUND
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"canarySettings": {"percentTraffic": 1}}, {"GET /a", "POST /b/{id}"}),
+        ({"deploymentRef": {"name": "v1"}}, {"GET /a", "POST /b/{id}"}),
+        ({"methodSettings": {"*/*": {"throttlingRateLimit": 1}}}, {"GET /a", "POST /b/{id}"}),
+        ({"methodSettings": {"~1a/GET": {"throttlingRateLimit": 1}}}, {"GET /a"}),
+        ({"methodSettings": {"~1a/POST": {"throttlingRateLimit": 1}}}, set()),
+        ({"methodSettings": {"~1b~1{id}/POST": {"throttlingBurstLimit": 0}}}, {"POST /b/{id}"}),
+        ({"routeSettings": {"GET /a": {"throttlingRateLimit": 1}}}, {"GET /a"}),
+        ({"defaultRouteSettings": {"throttlingRateLimit": 1}}, {"GET /a", "POST /b/{id}"}),
+        ({"tracingEnabled": True}, set()),
+        ({}, set()),
+    ],
+)
+def test_restrictions_close_what_they_are_about(
+    settings: dict[str, Any], expected: set[str]
+) -> None:
+    result = compiled({}, PROD | settings, {"stageName": "open"})
+    assert closed(result, "prod") == expected
+    assert closed(result, "open") == set()
+
+
+@pytest.mark.parametrize(
+    ("restriction", "text", "applies"),
+    [
+        (Restriction("r"), "GET /a", True),
+        (Restriction("r", method="GET", path="/a"), "GET /a", True),
+        (Restriction("r", method="GET", path="/a"), "GET /a/", True),
+        (Restriction("r", method="GET", path="/a"), "POST /a", False),
+        (Restriction("r", method="GET", path="/a"), "ANY /a", True),
+        (Restriction("r", method="ANY", path="/a"), "POST /a", True),
+        (Restriction("r", method="GET", path="/a"), "GET /b", False),
+        (Restriction("r", method="GET", path="/"), "GET /", True),
+        (Restriction("r", key="GET /a"), "GET /a", True),
+        (Restriction("r", key="GET /a"), "GET /a/", False),
+    ],
+)
+def test_what_a_restriction_applies_to(restriction: Restriction, text: str, applies: bool) -> None:
+    assert restriction.applies_to(key(text)) is applies
+
+
+@pytest.mark.parametrize(
+    ("metrics", "expected"),
+    [
+        (Metrics(), ()),
+        (Metrics(everything=True), ("*",)),
+        (Metrics(by_key={"GET /a": True}), ("GET /a",)),
+        (Metrics(by_key={"GET /a": False}), ()),
+        (Metrics(everything=True, by_key={"GET /a": True}), ("*",)),
+        (Metrics(everything=True, by_key={"GET /a": False}), ("ANY /c", "GET /b/")),
+        (Metrics(by_key={"GET /b": True, "GET /gone": True}), ("GET /b/",)),
+    ],
+)
+def test_metrics(metrics: Metrics, expected: tuple[str, ...]) -> None:
+    keys = [key("GET /a"), key("GET /b/"), key("ANY /c")]
+    assert metrics.keys(keys) == expected
+
+
+def test_metrics_and_log_of_a_stage() -> None:
+    settings = {
+        "methodSettings": {"*/*": {"metricsEnabled": True}, "~1a/GET": {"loggingLevel": "OFF"}},
+        "accessLogSettings": {"format": "$context.status"},
+        "variables": {"a": "b"},
+    }
+    (stage,) = worlds.api(compiled({}, PROD | settings)).stages
+    assert stage.detailed_metrics == ("*",)
+    assert stage.access_log is not None
+    assert stage.access_log.format == "$context.status"
+    assert stage.variables == {"a": "b"}
+
+
+def plan(**spec: Any) -> dict[str, Any]:
+    stages = [{"apiRef": {"name": "shop"}, "stage": "prod", **spec.pop("of_stage", {})}]
+    body = {"apiStages": stages, **spec}
+    return {"apiVersion": V, "kind": "UsagePlan", "metadata": {"name": "gold"}, "spec": body}
+
+
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [
+        ({}, set()),
+        ({"throttle": {"rateLimit": 1}}, {"GET /a"}),
+        ({"quota": {"limit": 1, "period": "DAY"}}, {"GET /a"}),
+        ({"of_stage": {"throttle": {"GET /a": {"rateLimit": 1}}}}, {"GET /a"}),
+        ({"of_stage": {"throttle": {"GET /b": {"rateLimit": 1}}}}, set()),
+        ({"of_stage": {"stage": "other"}, "throttle": {"rateLimit": 1}}, set()),
+    ],
+)
+def test_plans_close_their_stages(spec: dict[str, Any], expected: set[str]) -> None:
+    route = {"apiRef": {"name": "shop"}, "routeKey": "GET /a", "integration": {"url": "http://x"}}
+    stage = {"apiRef": {"name": "shop"}, "stageName": "prod"}
+    raws = [
+        {"apiVersion": V, "kind": "RestApi", "metadata": {"name": "shop"}},
+        {"apiVersion": V, "kind": "Route", "metadata": {"name": "a"}, "spec": route},
+        {"apiVersion": V, "kind": "Stage", "metadata": {"name": "prod"}, "spec": stage},
+        plan(**dict(spec)),
+    ]
+    world, _ = worlds.of_raws(raws)
+    assert closed(compile(world), "prod") == expected
+
+
+def test_a_plan_of_another_namespace_closes_nothing() -> None:
+    raws: list[dict[str, Any]] = [
+        {"apiVersion": V, "kind": "RestApi", "metadata": {"name": "shop"}},
+        plan(throttle={"rateLimit": 1}),
+    ]
+    raws[1]["metadata"]["namespace"] = "stranger"
+    raws[1]["spec"]["apiStages"][0] |= {
+        "apiRef": {"name": "shop", "namespace": "default"},
+        "stage": "$default",
+    }
+    world, _ = worlds.of_raws(raws)
+    result = compile(world)
+    assert [p.reason for p in result.report.errors] == [
+        Reason.NOT_IMPLEMENTED,
+        Reason.REF_NOT_PERMITTED,
+    ]
+    assert closed(result, "$default") == set()
