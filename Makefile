@@ -64,7 +64,8 @@ $(BENCH_READY): requirements/bench.txt $(READY)
 	@touch $@
 
 fuzz: $(READY) ## The fuzz tests again, with fresh examples and for minutes
-	$(BIN)/python -m pytest tests/fuzz --hypothesis-profile=long $(ARGS)
+	$(BIN)/python -m pytest tests/fuzz --hypothesis-profile=long \
+		-o faulthandler_timeout=0 $(ARGS)
 
 # Hashes for every platform, and for the oldest Python that the project takes. uv is a tool of
 # this target only, so it stands in no lock.

@@ -29,7 +29,7 @@ settings.register_profile(
 settings.register_profile(
     "long",
     deadline=None,
-    max_examples=5_000,
+    max_examples=3_000,
     suppress_health_check=[HealthCheck.too_slow],
     print_blob=True,
 )

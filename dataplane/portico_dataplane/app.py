@@ -15,6 +15,7 @@ import random
 import socket
 import time
 from collections.abc import Callable, Sequence
+from typing import Final
 
 from portico_dataplane.build import Applied, Builder
 from portico_dataplane.core import errors
@@ -39,6 +40,8 @@ from portico_dataplane.telemetry.access_log import dev_line
 from portico_dataplane.telemetry.ports import LineSink, Meters
 from portico_ir.errors import ErrorKind
 from portico_ir.model import EndpointSet, Snapshot
+
+_MOST_LOGGED: Final = 50
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -67,6 +70,8 @@ class Gateway:
         self._applying = asyncio.Lock()
         self._refused: dict[str, str] = {}
         self._applied_at = 0.0
+        self._log_second = 0.0
+        self._logged = 0
 
     deadlines: Deadlines
     upstreams: Upstreams
@@ -79,7 +84,8 @@ class Gateway:
         self._egress = EgressPolicy()
         self.upstreams = Upstreams(self.settings, Dialer(self._egress), self.deadlines)
         self.targets = Targets(self.upstreams)
-        self._builder = Builder(self._meters, self.targets)
+        logs = self.settings.access_log != "off"
+        self._builder = Builder(self._meters, self.targets, logs=logs)
         settings = self.settings
 
         def accepted() -> ClientConnection:
@@ -131,16 +137,19 @@ class Gateway:
         return self.targets.set_endpoints(endpoints)
 
     def begin_drain(self) -> None:
-        """Answer with `Connection: close` from now on and close what is idle."""
+        """Answer with `Connection: close` from now on; go on accepting.
+
+        Idle connections stay: a request may be on its way on any of them.
+        """
         self.draining = True
-        for connection in list(self.connections):
-            connection.shut()
 
     async def drain(self, seconds: float) -> None:
         """Stop accepting, let requests in flight take up to `seconds`, then cut and stop."""
         for server in self._servers:
             server.close()
         self.begin_drain()
+        for connection in list(self.connections):
+            connection.shut()
         if self.connections:
             self._idle.clear()
             try:
@@ -209,6 +218,14 @@ class Gateway:
             if not _within(hop, trusted):
                 break
         return address
+
+    def may_log(self, now: float) -> bool:
+        """Whether one more line about a failed request goes to the operators' log: at most 50
+        in a second, because failures come in floods and the access log has them all."""
+        if now - self._log_second >= 1.0:
+            self._log_second, self._logged = now, 0
+        self._logged += 1
+        return self._logged <= _MOST_LOGGED
 
     def refusal(self, kind: ErrorKind) -> bytes:
         """The answer to a head no request can be made of."""

@@ -86,7 +86,8 @@ class Refusal(Exception):
 class Builder:
     """Builds one Runtime after another, remembering what the last one was made of."""
 
-    def __init__(self, meters: Meters, targets: Targets) -> None:
+    def __init__(self, meters: Meters, targets: Targets, *, logs: bool = True) -> None:
+        self._logs = logs
         self._meters = meters
         self._targets = targets
         self._decoded: dict[str, Unit] = {}
@@ -244,7 +245,8 @@ class Builder:
         self, api: ApiUnit, stage: Stage, router: Router[RouteRuntime]
     ) -> StageRuntime:
         meter = self._meters.meter(api.namespace, api.name, api.kind, stage.name, "")
-        log = compile_format(stage.access_log.format) if stage.access_log is not None else None
+        wanted = stage.access_log if self._logs else None
+        log = compile_format(wanted.format) if wanted is not None else None
         return StageRuntime(stage, router, meter, log)
 
     def _route(self, api: ApiUnit, stage: Stage, route: Route) -> RouteRuntime:

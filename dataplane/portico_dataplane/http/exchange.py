@@ -398,7 +398,7 @@ class Exchange:
             gateway.lines.write(stage.log_line(self.request, outcome))
         if gateway.dev_line is not None:
             gateway.lines.write(gateway.dev_line(self.request, outcome))
-        if outcome.integration_error and outcome.error is not None:
+        if outcome.integration_error and outcome.error is not None and gateway.may_log(now):
             _log.info(
                 "request %s: %s: %s",
                 self.request.request_id,

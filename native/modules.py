@@ -1,0 +1,39 @@
+"""The hot modules: what the compiled build turns into native code, and nothing else.
+
+A module is here when a request runs through it often enough to be seen in
+`python tests/bench/micro.py --profile`. What runs once per configuration, once per connection to
+a backend, or awaits is left out: compiling it gains nothing a user would notice, takes time, and
+makes one more module that cannot be patched or subclassed. So are modules whose whole work is
+one call into C already (msgspec, re).
+
+Read by `native/build.py`, and by `native/proof.py` for what must be native in a test run. A new
+module of the request path belongs here once the microbenchmark shows it.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+PACKAGES: Final = ("portico_ir", "portico_dataplane")
+"""What is laid beside the compiled modules, so that one folder holds a whole data plane."""
+
+HOT: Final = (
+    "portico_dataplane.core.forwarding",
+    "portico_dataplane.core.identifiers",
+    "portico_dataplane.core.messages",
+    "portico_dataplane.core.retries",
+    "portico_dataplane.core.router",
+    "portico_dataplane.core.trie",
+    "portico_dataplane.holder",
+    "portico_dataplane.http.answer",
+    "portico_dataplane.http.body",
+    "portico_dataplane.http.connection",
+    "portico_dataplane.http.deadlines",
+    "portico_dataplane.http.exchange",
+    "portico_dataplane.http.forwarding",
+    "portico_dataplane.http.head",
+    "portico_dataplane.http.lines",
+    "portico_dataplane.http.upstream",
+    "portico_dataplane.integrations.http",
+    "portico_dataplane.runtime",
+)

@@ -1,0 +1,145 @@
+"""Compiling is a function (design.md §9 rule 5): order, memo and process change nothing."""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+import worlds
+from manifests import manifest, route, service
+from portico_compiler import Memo, World, compile  # noqa: A004
+from portico_ir import codec
+
+ROOT = Path(__file__).parents[3]
+
+
+def a_world(seed: int) -> World:
+    """APIs, stages, conflicts, mistakes and references, by chance."""
+    chance = random.Random(seed)
+    raws: list[dict[str, Any]] = [service("pets", 80), service("cats", 80, 8080)]
+    for name in ("a", "b"):
+        kind = chance.choice(["RestApi", "HttpApi"])
+        raws.append(manifest(kind, name, chance.choice([{}, {"defaultStage": "Always"}])))
+        for number in range(chance.randrange(12)):
+            key = f"{chance.choice(['GET', 'ANY'])} /{chance.choice('xyz')}/{{v{number}}}"
+            integration = chance.choice(
+                [
+                    {"service": {"name": chance.choice(["pets", "cats", "gone"]), "port": 80}},
+                    {"url": "http://x/${stageVariables.v}"},
+                    {"url": "http://x/"},
+                    {"type": "MOCK"},
+                ]
+            )
+            raws.append(route(f"{name}{number}", key, name, kind, integration=integration))
+        for stage in ("p", "q"):
+            if chance.random() < 0.5:
+                spec = {"apiRef": {"name": name, "kind": kind}, "stageName": stage}
+                spec |= chance.choice([{}, {"variables": {"v": stage}}, {"tracingEnabled": True}])
+                raws.append(manifest("Stage", f"{name}-{stage}", spec))
+    world, problems = worlds.of_raws(raws)
+    assert not problems
+    return world
+
+
+def encoded(world: World, memo: Memo | None = None) -> tuple[bytes, Any]:
+    result = compile(world, memo)
+    report = result.report
+    return codec.encode(result.snapshot), (report.problems, report.conditions, report.routes)
+
+
+@given(st.integers(0, 10_000), st.randoms(use_true_random=False))
+def test_order_does_not_matter(seed: int, chance: random.Random) -> None:
+    world = a_world(seed)
+    objects = list(world.objects)
+    chance.shuffle(objects)
+    shuffled = msgspec.structs.replace(world, objects=tuple(objects))
+    assert encoded(shuffled) == encoded(world)
+
+
+@given(st.lists(st.integers(0, 10_000), min_size=2, max_size=5))
+def test_a_memo_changes_nothing(seeds: list[int]) -> None:
+    memo = Memo()
+    for seed in seeds:
+        world = a_world(seed)
+        assert encoded(world, memo) == encoded(world)
+
+
+@given(st.integers(0, 10_000), st.data())
+def test_a_memo_changes_nothing_for_edits(seed: int, data: st.DataObject) -> None:
+    memo = Memo()
+    world = a_world(seed)
+    compile(world, memo)
+    for _ in range(3):
+        objects = list(world.objects)
+        at = data.draw(st.integers(0, len(objects) - 1))
+        match data.draw(st.sampled_from(["remove", "age", "break"])):
+            case "remove":
+                objects.pop(at)
+            case "age":
+                objects[at] = msgspec.structs.replace(objects[at], created="0")
+            case _:
+                broken = msgspec.structs.replace(
+                    objects[at], body={"spec": {"nonsense": 1}}, resource_version="broken"
+                )
+                objects[at] = broken
+        world = msgspec.structs.replace(world, objects=tuple(objects))
+        assert encoded(world, memo) == encoded(world)
+
+
+@pytest.mark.parametrize("seed", ["0", "1", "random"])
+def test_another_process_gives_the_same_bytes(seed: str) -> None:
+    """No order of a set or dict gets into the bytes."""
+    case = ROOT / "tests/golden/cases/stages.in.yaml"
+    program = (
+        "import hashlib, sys, worlds; from portico_compiler import compile;"
+        "from portico_ir import codec;"
+        "world, _ = worlds.world(open(sys.argv[1]).read());"
+        "print(hashlib.sha256(codec.encode(compile(world).snapshot)).hexdigest())"
+    )
+    path = os.pathsep.join([str(ROOT / "tests/support"), os.environ.get("PYTHONPATH", "")])
+    found = subprocess.run(
+        [sys.executable, "-c", program, str(case)],
+        env=os.environ | {"PYTHONHASHSEED": seed, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    world, _ = worlds.world(case.read_text())
+    assert found.stdout.strip() == codec.digest(codec.encode(compile(world).snapshot))
+
+
+def test_a_report_speaks_of_its_own_compile() -> None:
+    """Although the memo's documents move on."""
+    memo = Memo()
+    raws = [manifest("RestApi", "shop"), route("a", "GET /a", throttle={"rateLimit": 1})]
+    first = compile(worlds.of_raws(raws)[0], memo)
+    later, _ = worlds.of_raws([manifest("RestApi", "other"), *raws])
+    second = compile(later, memo)
+    assert [str(p.source) for p in first.report.problems] == ["case.yaml[1]"]
+    assert [str(p.source) for p in second.report.problems] == ["case.yaml[2]"]
+
+
+def test_an_empty_world() -> None:
+    result = compile(World())
+    assert list(result.snapshot.units) == ["gateway"]
+    assert result.report.problems == ()
+    assert result.report.conditions == {}
+    assert result.report.routes == ()
+
+
+def test_the_example_of_the_design() -> None:
+    text = (ROOT / "tests/golden/cases/rest-first.in.yaml").read_text()
+    result = worlds.compiled(text)
+    assert result.report.problems == ()
+    assert sorted(worlds.routes(result)) == ["ANY /files/{proxy+}", "GET /pets/{petId}"]
+    assert yaml.safe_load(text.partition("---")[0])["kind"] == "RestApi"
