@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import ipaddress
+import logging
 import os
 import random
 import socket
@@ -33,13 +34,15 @@ from portico_dataplane.holder import Holder
 from portico_dataplane.http import answer
 from portico_dataplane.http.connection import ClientConnection
 from portico_dataplane.http.deadlines import Deadlines
+from portico_dataplane.http.pools import Upstreams
 from portico_dataplane.http.targets import Targets
-from portico_dataplane.http.upstream import Upstreams
 from portico_dataplane.settings import Settings
 from portico_dataplane.telemetry.access_log import dev_line
 from portico_dataplane.telemetry.ports import LineSink, Meters
 from portico_ir.errors import ErrorKind
 from portico_ir.model import EndpointSet, Snapshot
+
+_log = logging.getLogger(__name__)
 
 _MOST_LOGGED: Final = 50
 
@@ -164,10 +167,10 @@ class Gateway:
             server.close()
         for connection in list(self.connections):
             connection.abort()
-        self.upstreams.close()
-        self.deadlines.close()
+        await self.upstreams.close()
         # One turn, so that transports tell their protocols.
         await asyncio.sleep(0)
+        self.deadlines.close()
 
     def gauges(self) -> dict[str, float]:
         """Momentary values, for metrics."""
@@ -219,13 +222,15 @@ class Gateway:
                 break
         return address
 
-    def may_log(self, now: float) -> bool:
-        """Whether one more line about a failed request goes to the operators' log: at most 50
-        in a second, because failures come in floods and the access log has them all."""
+    def log_failure(self, request: Request, outcome: Outcome, now: float) -> None:
+        """Why a request failed, for operators: at most 50 lines a second, because failures
+        come in floods and the access log has them all."""
         if now - self._log_second >= 1.0:
             self._log_second, self._logged = now, 0
         self._logged += 1
-        return self._logged <= _MOST_LOGGED
+        if self._logged <= _MOST_LOGGED:
+            cause = outcome.integration_error
+            _log.info("request %s: %s: %s", request.request_id, outcome.error, cause)
 
     def refusal(self, kind: ErrorKind) -> bytes:
         """The answer to a head no request can be made of."""

@@ -10,10 +10,15 @@ from __future__ import annotations
 from typing import Final
 
 from portico_dataplane.runtime import ApiRuntime, Runtime, StageRuntime
-from portico_ir.model import ApiKind
+from portico_ir.model import ApiKind, ApiUnit, Broken, DefaultMatch, Route, Stage
 
 LOCAL_PATHS: Final = "/_aws/execute-api/"
 """Development: `/_aws/execute-api/<apiId>/<stage>/…` under any host."""
+
+NO_API: Final = ApiUnit(uid="", api_id="", kind=ApiKind.REST, name="", namespace="")
+NO_STAGE: Final = Stage(name="")
+NO_ROUTE: Final = Route(key="", match=DefaultMatch(), integration=Broken(reason="no route"))
+"""What a request has that did not get so far."""
 
 _SEVEN: Final = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
 

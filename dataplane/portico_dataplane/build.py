@@ -21,10 +21,10 @@ from portico_dataplane.core.templates import BadTemplate
 from portico_dataplane.core.verdicts import BufferedIntegration
 from portico_dataplane.http.targets import Targets
 from portico_dataplane.integrations.function import FunctionIntegration
-from portico_dataplane.integrations.http import HttpForward
+from portico_dataplane.integrations.http import HttpForward, PreparedTarget
 from portico_dataplane.integrations.mock import MockIntegration
-from portico_dataplane.policies.registry import prepare
 from portico_dataplane.policies.cors import CorsPolicy
+from portico_dataplane.policies.registry import prepare
 from portico_dataplane.runtime import ApiRuntime, RouteRuntime, Runtime, StageRuntime
 from portico_dataplane.telemetry.ports import Meters
 from portico_ir import codec, invariants
@@ -93,6 +93,8 @@ class Builder:
         self._decoded: dict[str, Unit] = {}
         """By digest: what the current manifest is made of."""
         self._apis: dict[str, _ApiBuild] = {}
+        self._owners: dict[str, str] = {}
+        """Host to the API that has it in the current manifest."""
         self._gateway = GatewayUnit()
         self._pause_at = 0.0
 
@@ -106,16 +108,18 @@ class Builder:
             refused["manifest"] = f"irVersion {manifest.ir_version} is not {IR_VERSION}"
             return self._assemble(digest, self._apis), Applied(digest, refused)
         units = await self._decode(manifest, snapshot.units, refused)
-        gateway = units.get("gateway")
-        if isinstance(gateway, GatewayUnit):
-            self._gateway = gateway
+        self._take_gateway(manifest, units, refused)
         apis: dict[str, _ApiBuild] = {}
+        self._owners = {}
         for unit_id in sorted(manifest.units):
             if not unit_id.startswith("api/"):
                 continue
             before = self._apis.get(unit_id)
             try:
                 built: _ApiBuild | None = await self._build_api(unit_id, manifest, units, refused)
+                assert built is not None
+                for violation in invariants.check_hosts(unit_id, built.unit, self._owners):
+                    raise Refusal(violation.unit, violation.message)
             except Refusal as refusal:
                 refused[refusal.unit] = refusal.reason
                 built = before
@@ -124,6 +128,17 @@ class Builder:
         await self._forget(manifest, units, apis)
         self._apis = apis
         return self._assemble(digest, apis), Applied(digest, refused)
+
+    def _take_gateway(
+        self, manifest: Manifest, units: dict[str, Unit], refused: dict[str, str]
+    ) -> None:
+        gateway = units.get("gateway")
+        if isinstance(gateway, GatewayUnit):
+            self._gateway = gateway
+        elif gateway is not None:
+            refused["gateway"] = "not a gateway unit"
+        elif "gateway" not in manifest.units:
+            self._gateway = GatewayUnit()  # what the one before permitted went with it
 
     async def _decode(
         self, manifest: Manifest, sent: Mapping[str, msgspec.Raw], refused: dict[str, str]
@@ -259,6 +274,7 @@ class Builder:
         broken = prepare(route.policies)
         forward: HttpForward | None = None
         buffered: BufferedIntegration | None = None
+        target: PreparedTarget | None = None
         integration = route.integration
         try:
             if isinstance(integration, HttpProxy):
@@ -267,7 +283,7 @@ class Builder:
                     integration, api.kind, api.api_id, prepared, self._targets.by_address
                 )
             elif isinstance(integration, LambdaProxy):
-                self._targets.prepared(integration.target)
+                target = self._targets.prepared(integration.target)
                 buffered = FunctionIntegration(integration)
             elif isinstance(integration, Mock):
                 buffered = MockIntegration(integration)
@@ -275,14 +291,22 @@ class Builder:
                 broken = broken or integration.reason or "broken"
         except (BadTemplate, ValueError) as error:
             broken = broken or str(error) or "not preparable"
-        return RouteRuntime(route, forward, buffered, broken, meter)
+        return RouteRuntime(route, forward, buffered, broken, meter, target)
 
     async def _forget(
         self, manifest: Manifest, units: dict[str, Unit], apis: dict[str, _ApiBuild]
     ) -> None:
         """Drop what neither this manifest nor a kept previous version needs."""
         digests = set(manifest.units.values())
-        self._decoded = {d: unit for d, unit in self._decoded.items() if d in digests}
+        for built in apis.values():
+            digests.add(built.digest)
+            for stage in built.stages.values():
+                digests.update(stage.shards.values())
+        self._decoded = {
+            digest: unit
+            for digest, unit in self._decoded.items()
+            if digest in digests or unit is self._gateway
+        }
         used: set[Target] = set()
         changed = self._apis.keys() != apis.keys() or any(
             self._apis.get(unit_id) is not built for unit_id, built in apis.items()
@@ -301,8 +325,8 @@ class Builder:
         self._targets.retain(used)
 
     def _assemble(self, digest: str, apis: dict[str, _ApiBuild]) -> Runtime:
-        hosts: dict[str, ApiRuntime] = {}
-        for unit_id in sorted(apis):
+        hosts = {host: apis[owner].runtime for host, owner in self._owners.items()}
+        for unit_id in sorted(apis):  # a version that was kept has what nobody else claims
             for host in apis[unit_id].unit.hosts:
                 hosts.setdefault(host, apis[unit_id].runtime)
         sole = apis.get(self._gateway.sole_api)

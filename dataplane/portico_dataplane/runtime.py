@@ -10,7 +10,7 @@ from collections.abc import Callable
 from portico_dataplane.core.messages import Outcome, Request
 from portico_dataplane.core.router import Router
 from portico_dataplane.core.verdicts import BufferedIntegration
-from portico_dataplane.integrations.http import HttpForward
+from portico_dataplane.integrations.http import HttpForward, PreparedTarget
 from portico_dataplane.policies.cors import CorsPolicy
 from portico_dataplane.telemetry.ports import Meter
 from portico_ir.model import ApiUnit, GatewayUnit, Route, Stage
@@ -21,7 +21,7 @@ LogLine = Callable[[Request, Outcome], str]
 class RouteRuntime:
     """One route, ready to run."""
 
-    __slots__ = ("broken", "buffered", "forward", "meter", "route")
+    __slots__ = ("broken", "buffered", "forward", "meter", "route", "target")
 
     def __init__(
         self,
@@ -30,6 +30,7 @@ class RouteRuntime:
         buffered: BufferedIntegration | None,
         broken: str,
         meter: Meter | None,
+        target: PreparedTarget | None = None,
     ) -> None:
         self.route = route
         self.forward = forward
@@ -40,6 +41,8 @@ class RouteRuntime:
         """Not empty: answers 500 and calls nothing."""
         self.meter = meter
         """Only where detailed metrics are on."""
+        self.target = target
+        """Where `buffered` finds its function."""
 
 
 class StageRuntime:

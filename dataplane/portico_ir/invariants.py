@@ -43,7 +43,7 @@ def check(units: Mapping[str, Unit]) -> list[Violation]:
     for unit_id in sorted(units):
         unit = units[unit_id]
         if isinstance(unit, ApiUnit):
-            found += _check_hosts(unit_id, unit, hosts)
+            found += check_hosts(unit_id, unit, hosts)
             found += check_api(unit_id, unit, units)
         elif isinstance(unit, RoutesUnit):
             api = units.get(unit.api)
@@ -56,14 +56,17 @@ def check(units: Mapping[str, Unit]) -> list[Violation]:
     return found
 
 
-def _check_hosts(unit_id: str, api: ApiUnit, hosts: dict[str, str]) -> list[Violation]:
+def check_hosts(unit_id: str, api: ApiUnit, owners: dict[str, str]) -> list[Violation]:
+    """The hosts of one API; good ones are entered among `owners`, all or none."""
     found: list[Violation] = []
     for host in api.hosts:
-        owner = hosts.setdefault(host, unit_id)
+        owner = owners.get(host, unit_id)
         if owner != unit_id:
             found.append(Violation(unit_id, f"host {host!r} belongs to {owner}"))
         if host != host.lower():
             found.append(Violation(unit_id, f"host {host!r} is not lower case"))
+    if not found:
+        owners.update(dict.fromkeys(api.hosts, unit_id))
     return found
 
 

@@ -6,7 +6,7 @@ one API in a line. Used by tests of modules whose rules need more than one route
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 from engine import UPSTREAM, Engine, snapshot
@@ -226,5 +226,3 @@ class Serving(Engine):
         assert not applied.refused, applied.refused
         self.port = self.gateway.port
 
-
-Question = Callable[[], Any]

@@ -16,7 +16,7 @@ from portico_dataplane.http.lines import Line
 from portico_ir.model import ApiKind
 
 if TYPE_CHECKING:
-    from portico_dataplane.http.upstream import AnswerHead
+    from portico_dataplane.http.upstream_head import AnswerHead
 
 _STATUS_LINES: Final[dict[int, bytes]] = {
     status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode("ascii")

@@ -7,13 +7,12 @@ bytes are counted against a limit, trailers are dropped. No I/O.
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Final
 
 # RFC 9112 §7.1: hex digits, then optional extensions. 15 digits stay far below 2^63.
-_SIZE_LINE: Final = re.compile(
-    rb"([0-9A-Fa-f]{1,15})(?:[ \t]*;[\t\x20-\x7e\x80-\xff]*)?"
-)
+_SIZE_LINE: Final = re.compile(rb"([0-9A-Fa-f]{1,15})(?:[ \t]*;[\t\x20-\x7e\x80-\xff]*)?")
 _TRAILER: Final = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*[\t\x20-\x7e\x80-\xff]*")
 # RFC 9110 §6.5.1: fields that frame or route a message do not belong in trailers.
 _FORBIDDEN_TRAILERS: Final = frozenset(
@@ -31,8 +30,38 @@ class MalformedBody(ValueError):
     """The chunked framing is broken, or its overhead is beyond the limit."""
 
 
+class LengthBody:
+    """Cuts one body of known length out of pieces of any size."""
+
+    __slots__ = ("left", "rest")
+
+    def __init__(self, length: int) -> None:
+        self.left = length
+        """Bytes to come."""
+        self.rest = b""
+        """After the end: the bytes behind the body, which belong to the next message."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether all of it has been read."""
+        return self.left == 0
+
+    def feed(self, data: bytes) -> bytes:
+        """The part of `data` that is body."""
+        left = self.left - len(data)
+        if left >= 0:
+            self.left = left
+            return data
+        self.rest = data[left:]
+        self.left = 0
+        return data[:left]
+
+
 class ChunkedBody:
     """Decodes one chunked body from pieces of any size."""
+
+    left: Final = math.inf
+    """Bytes to come: nobody knows."""
 
     __slots__ = ("_left", "_overhead", "_partial", "_state", "rest")
 

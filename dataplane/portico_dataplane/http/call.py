@@ -16,7 +16,9 @@ from portico_dataplane.core.retries import may_retry
 from portico_dataplane.core.templates import BadTemplate
 from portico_dataplane.core.verdicts import CallFunction, FunctionAnswer, Unavailable
 from portico_dataplane.effects.dialer import DialError, DialKind
-from portico_dataplane.http.upstream import Pool, Upstream, UpstreamConnection
+from portico_dataplane.http.pools import Pool, Upstream
+from portico_dataplane.http.upstream import UpstreamConnection
+from portico_dataplane.integrations.http import PreparedTarget
 from portico_ir.errors import ErrorKind
 
 if TYPE_CHECKING:
@@ -43,6 +45,7 @@ class FunctionCall:
         "_request",
         "_size",
         "_slot",
+        "_target",
         "_upstream",
     )
 
@@ -50,11 +53,13 @@ class FunctionCall:
         self,
         gateway: Gateway,
         request: Request,
+        target: PreparedTarget,
         effect: CallFunction,
         done: Callable[[FunctionAnswer | Unavailable], None],
     ) -> None:
         self._gateway = gateway
         self._request = request
+        self._target = target
         self._effect = effect
         self._done: Callable[[FunctionAnswer | Unavailable], None] | None = done
         self._head = b""
@@ -70,7 +75,7 @@ class FunctionCall:
     def start(self) -> None:
         """Resolve, connect, send."""
         effect = self._effect
-        target = self._gateway.targets.prepared(effect.target)
+        target = self._target
         try:
             url = target.url.render(self._request.path_parameters) if target.url else None
         except (BadTemplate, KeyError) as error:
@@ -197,7 +202,7 @@ class FunctionCall:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
-        elif self._pool is not None and result is None:
+        elif self._pool is not None:
             self._pool.forget(self)
         if done is not None and result is not None:
             done(result)

@@ -11,14 +11,13 @@ from __future__ import annotations
 
 import asyncio
 import math
-import re
 import time
 from typing import TYPE_CHECKING, Final, cast
 
-from portico_dataplane.http.body import ChunkedBody, MalformedBody
+from portico_dataplane.http.body import ChunkedBody, LengthBody, MalformedBody
 from portico_dataplane.http.deadlines import Slot
 from portico_dataplane.http.exchange import Exchange
-from portico_dataplane.http.head import CHUNKED, RequestHead, parse
+from portico_dataplane.http.head import CHUNKED, RequestHead, fault_so_far, parse, too_large
 from portico_ir.errors import ErrorKind
 
 if TYPE_CHECKING:
@@ -28,72 +27,47 @@ _LINGER_S: Final = 2.0
 _DRAIN_LIMIT: Final = 64 * 1024
 """A refused request's remaining body up to this size is read, so that the connection lives."""
 _WRITE_HIGH: Final = 256 * 1024
-_LINE_START: Final = re.compile(rb"[A-Z][A-Z\-]{0,31} [!-~]+ HTTP/1\.[01]\r\n")
-_BARE_LF: Final = re.compile(rb"(?<!\r)\n")
 
 
 class ClientConnection(asyncio.Protocol):
     """The stream port of exchanges, over HTTP/1.1."""
 
-    __slots__ = (
-        "_armed_for",
-        "_body_bytes",
-        "_body_left",
-        "_checked_bytes",
-        "_chunked",
-        "_deadline",
-        "_gateway",
-        "_in_head",
-        "_lingering",
-        "_paused_by_body",
-        "_pending",
-        "_pumping",
-        "_reading_paused",
-        "_slot",
-        "_tunnel",
-        "_write_deadline",
-        "_write_mark",
-        "_writing_paused",
-        "closed",
-        "exchange",
-        "peer",
-        "port",
-        "requests_left",
-        "retire_at",
-        "transport",
-    )
-
     transport: asyncio.Transport
+    peer = ""
+    """The other end's address."""
+    port = 0
+    """The port it reached."""
+    closed = False
+    exchange: Exchange | None = None
+    """The request in progress."""
+    requests_left: int
+    retire_at: float
+    """After this many requests, or at this monotonic time, the connection is closed politely."""
+
+    _pending = b""
+    """Bytes not parsed yet."""
+    _pumping = False
+    _body: LengthBody | ChunkedBody | None = None
+    """Reads the request's body until that is whole."""
+    _body_bytes = 0
+    _checked_bytes = 0
+    _paused_by_body = False
+    _reading_paused = False
+    _lingering = False
+    _tunnel = False
+    _in_head = False
+    _deadline = math.inf
+    """When what the client owes us is late."""
+    _write_deadline = math.inf
+    """When it has taken nothing of its answer for too long."""
+    _write_mark = 0
+    _armed_for = math.inf
+    """When the one entry among the deadlines comes up."""
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
-        self.exchange: Exchange | None = None
-        self.peer = ""
-        self.port = 0
-        self.closed = False
-        self._pending = b""
-        self._pumping = False
-        self._chunked: ChunkedBody | None = None
-        self._body_left = 0
-        """Bytes of body to come; CHUNKED while a decoder says; 0 when it is whole."""
-        self._body_bytes = self._checked_bytes = 0
-        self._paused_by_body = False
-        self._reading_paused = False
-        self._writing_paused = False
-        self._lingering = False
-        self._tunnel = False
-        self._in_head = False
-        self._deadline = math.inf
-        """When what the client owes us is late."""
-        self._write_deadline = math.inf
-        """When it has taken nothing of its answer for too long."""
-        self._armed_for = math.inf
-        """When the one entry among the deadlines comes up."""
         self._slot: Slot = set()
-        self._write_mark = 0
-        jitter = gateway.jitter()
-        self.requests_left = int(gateway.settings.max_connection_requests * jitter)
-        self.retire_at = 0.0
+        self.requests_left = int(gateway.settings.max_connection_requests * gateway.jitter())
 
     # --- asyncio.Protocol -------------------------------------------------------------------
 
@@ -120,8 +94,8 @@ class ClientConnection(asyncio.Protocol):
             return
         if self._lingering:
             return
-        if self._body_left:
-            self._body(data)
+        if self._body is not None:
+            self._read_body(self._body, data)
         elif self.exchange is None:
             self._pending = self._pending + data if self._pending else data
             if not self._pumping:
@@ -145,7 +119,6 @@ class ClientConnection(asyncio.Protocol):
         self._gateway.connection_closed()
 
     def pause_writing(self) -> None:
-        self._writing_paused = True
         self._write_mark = self.transport.get_write_buffer_size()
         self._write_deadline = time.monotonic() + self._gateway.settings.write_timeout_s
         self._arm(self._write_deadline)
@@ -153,7 +126,6 @@ class ClientConnection(asyncio.Protocol):
             self.exchange.on_client_paused(True)
 
     def resume_writing(self) -> None:
-        self._writing_paused = False
         self._write_deadline = math.inf
         if self.exchange is not None:
             self.exchange.on_client_paused(False)
@@ -182,7 +154,9 @@ class ClientConnection(asyncio.Protocol):
         end = pending.find(b"\r\n\r\n")
         settings = self._gateway.settings
         if end == -1:
-            if not self._head_may_go_on(pending):
+            fault = fault_so_far(pending, settings.line_limit, settings.head_limit)
+            if fault is not None:
+                self.refuse(fault)
                 return False
             self._pending = pending
             if not self._in_head:
@@ -190,12 +164,12 @@ class ClientConnection(asyncio.Protocol):
                 self._wait(settings.head_timeout_s)
             return False
         self._in_head = False
+        raw = pending[:end]
+        head: RequestHead | ErrorKind | None = None
         if end > settings.line_limit:
-            line = pending.find(b"\r\n")
-            if line > settings.line_limit or end - line > settings.head_limit:
-                self.refuse(ErrorKind.HEAD_TOO_LARGE)
-                return False
-        head = parse(pending[:end], settings.max_headers)
+            head = too_large(raw, settings.line_limit, settings.head_limit)
+        if head is None:
+            head = parse(raw, settings.max_headers)
         if isinstance(head, ErrorKind):
             self.refuse(head)
             return False
@@ -203,81 +177,53 @@ class ClientConnection(asyncio.Protocol):
         self._start(head)
         return True
 
-    def _head_may_go_on(self, pending: bytes) -> bool:
-        """Whether an incomplete head may still become a good one; refuses it otherwise."""
-        settings = self._gateway.settings
-        line = pending.find(b"\n")
-        if line == -1:
-            if len(pending) > settings.line_limit:
-                self.refuse(ErrorKind.HEAD_TOO_LARGE)
-                return False
-        elif line > settings.line_limit or len(pending) - line > settings.head_limit:
-            self.refuse(ErrorKind.HEAD_TOO_LARGE)
-            return False
-        elif not _LINE_START.match(pending) or _BARE_LF.search(pending):
-            # HTTP/0.9, a bare LF, not HTTP at all: it would wait for ever.
-            self.refuse(ErrorKind.BAD_REQUEST)
-            return False
-        return True
-
     def _start(self, head: RequestHead) -> None:
         self._deadline = math.inf
         length = head.fields.content_length
-        self._body_left = length
-        self._body_bytes = self._checked_bytes = 0
-        self._chunked = ChunkedBody() if length == CHUNKED else None
+        if length:
+            self._body = ChunkedBody() if length == CHUNKED else LengthBody(length)
+            self._body_bytes = self._checked_bytes = 0
         now = time.monotonic()
         self.requests_left -= 1
         gateway = self._gateway
         exchange = self.exchange = Exchange(gateway, self, head, now)
         if gateway.draining or self.requests_left <= 0 or now >= self.retire_at:
             exchange.keep_alive = False
-        exchange.begin()
-        if self._body_left and not self._lingering:
+        try:
+            exchange.begin()
+        except Exception:
+            exchange.fail()
+        body = self._body
+        if body is not None and not self._lingering:
             self._wait(gateway.settings.body_timeout_s)
             if self._pending:
                 data, self._pending = self._pending, b""
-                self._body(data)
+                self._read_body(body, data)
 
-    def _body(self, data: bytes) -> None:
+    def _read_body(self, body: LengthBody | ChunkedBody, data: bytes) -> None:
+        try:
+            piece = body.feed(data)
+        except MalformedBody:
+            self._refuse_body(ErrorKind.BAD_REQUEST)
+            return
         exchange = self.exchange
-        decoder = self._chunked
-        if decoder is not None:
-            try:
-                piece = decoder.feed(data)
-            except MalformedBody:
-                self._broken_body()
-                return
-            if decoder.complete:
-                self._body_left = 0
-                rest = decoder.rest
-                self._chunked = None
-            else:
-                rest = b""
-        elif len(data) <= self._body_left:
-            piece, rest = data, b""
-            self._body_left -= len(data)
-        else:
-            piece, rest = data[: self._body_left], data[self._body_left :]
-            self._body_left = 0
+        complete = body.complete
         self._body_bytes += len(piece)
-        if rest:
-            self._keep(rest)
-        complete = not self._body_left
         if complete:
+            self._body = None
             self._deadline = math.inf
+            if body.rest:
+                self._keep(body.rest)
         if exchange is None:
             if complete:
                 self._next(time.monotonic())
         elif piece or complete:
             exchange.on_request_body(piece, complete)
 
-    def _broken_body(self) -> None:
-        exchange = self.exchange
-        self._chunked = None
-        self._body_left = 0
+    def _refuse_body(self, kind: ErrorKind) -> None:
+        exchange, self._body = self.exchange, None
         if exchange is not None and not exchange.answered:
-            exchange.refuse_body(ErrorKind.BAD_REQUEST)
+            exchange.refuse_body(kind)
         else:
             self.abort()
 
@@ -302,9 +248,9 @@ class ClientConnection(asyncio.Protocol):
         if not keep_alive or self._gateway.draining:
             self.linger()
             return
-        if self._body_left:
+        if self._body is not None:
             # Answered before its body was read: discard a short rest, else give up on it.
-            if 0 < self._body_left <= _DRAIN_LIMIT:
+            if self.may_go_on:
                 self._paused_by_body = False
                 self._pause_reading(False)
                 self._wait(self._gateway.settings.body_timeout_s)
@@ -346,12 +292,12 @@ class ClientConnection(asyncio.Protocol):
     @property
     def body_complete(self) -> bool:
         """Whether the request's body has been read to its end."""
-        return not self._body_left
+        return self._body is None
 
     @property
     def may_go_on(self) -> bool:
         """Whether what is left of the body is short enough to be read and dropped."""
-        return 0 <= self._body_left <= _DRAIN_LIMIT
+        return self._body is None or self._body.left <= _DRAIN_LIMIT
 
     def become_tunnel(self) -> bytes:
         """From here on bytes pass unparsed; returns those that already arrived."""
@@ -437,7 +383,7 @@ class ClientConnection(asyncio.Protocol):
     def _expired(self) -> None:
         if self._lingering:
             self.abort()
-        elif self._body_left:
+        elif self._body is not None:
             self._check_body_rate()
         elif self._in_head:
             self.refuse(ErrorKind.HEAD_TIMEOUT)
@@ -450,11 +396,5 @@ class ClientConnection(asyncio.Protocol):
         self._checked_bytes = self._body_bytes
         if self._paused_by_body or arrived >= settings.min_body_rate * settings.body_timeout_s:
             self._wait(settings.body_timeout_s)
-            return
-        exchange = self.exchange
-        self._body_left = 0
-        if exchange is not None and not exchange.answered:
-            exchange.refuse_body(ErrorKind.HEAD_TIMEOUT)
         else:
-            self.abort()
-
+            self._refuse_body(ErrorKind.HEAD_TIMEOUT)

@@ -12,9 +12,16 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final, assert_never
+from typing import TYPE_CHECKING, assert_never
 
-from portico_dataplane.arrival import api_of, overridden, stage_of
+from portico_dataplane.arrival import (
+    NO_API,
+    NO_ROUTE,
+    NO_STAGE,
+    api_of,
+    overridden,
+    stage_of,
+)
 from portico_dataplane.core import errors
 from portico_dataplane.core.identifiers import (
     DRAWN_BYTES,
@@ -42,7 +49,7 @@ from portico_dataplane.http.head import RequestHead
 from portico_dataplane.http.lines import as_lines, headers_of
 from portico_dataplane.runtime import ApiRuntime, RouteRuntime, StageRuntime
 from portico_ir.errors import ErrorKind
-from portico_ir.model import ApiKind, ApiUnit, Broken, DefaultMatch, Route, Stage
+from portico_ir.model import ApiKind
 
 if TYPE_CHECKING:
     from portico_dataplane.app import Gateway
@@ -50,10 +57,6 @@ if TYPE_CHECKING:
     from portico_dataplane.http.upstream import UpstreamConnection
 
 _log = logging.getLogger(__name__)
-
-_NO_API: Final = ApiUnit(uid="", api_id="", kind=ApiKind.REST, name="", namespace="")
-_NO_STAGE: Final = Stage(name="")
-_NO_ROUTE: Final = Route(key="", match=DefaultMatch(), integration=Broken(reason="no route"))
 
 
 class Exchange:
@@ -107,11 +110,12 @@ class Exchange:
         if gateway_unit.trusted_proxies:
             request.source_ip = gateway.client_address(self.client.peer, request.headers)
         request.path_parameters = {}
-        request.stage, request.route = _NO_STAGE, _NO_ROUTE
-        path = request.raw_path = request.path = head.path
+        request.stage, request.route = NO_STAGE, NO_ROUTE
+        path = request.raw_path = head.path
         api, path, named = api_of(runtime, fields.domain, path)
+        request.path = path
         if api is None:
-            request.api = _NO_API
+            request.api = NO_API
             self._identify(ApiKind.REST)
             self.reject(ErrorKind.UNKNOWN_HOST)
             return
@@ -144,19 +148,21 @@ class Exchange:
         if unit.disable_default_endpoint:
             self.reject(ErrorKind.DEFAULT_ENDPOINT_DISABLED)
             return
+        stage = api.sole_stage
+        if stage is None or named or path[:2] == "//":
+            stage, request.path = stage_of(api, path, named)
+        if stage is not None:
+            self._stage = stage
+            request.stage = stage.stage
         if api.cors is not None and request.method == "OPTIONS":
+            # Before anything else, but counted and logged where it belongs (AWS §2.2, §4.7).
             preflight = api.cors.preflight(request.method, request.headers)
             if preflight is not None:
                 self._answer(preflight, decorated=True)
                 return
-        stage = api.sole_stage
-        if stage is None or named or path[:2] == "//":
-            stage, request.path = stage_of(api, path, named)
         if stage is None:
             self.reject(ErrorKind.UNKNOWN_STAGE)
             return
-        self._stage = stage
-        request.stage = stage.stage
         if unit.broken:
             self.reject(ErrorKind.BROKEN_ROUTE)
             return
@@ -170,19 +176,20 @@ class Exchange:
         if route.broken:
             self.reject(ErrorKind.BROKEN_ROUTE)
             return
-        forward = route.forward
-        if forward is not None:
-            limit = forward.max_request_body
-        else:
-            assert route.buffered is not None
-            limit = route.buffered.max_request_body
+        self._run(route)
+
+    def _run(self, route: RouteRuntime) -> None:
+        """The route's integration; first the body's limit and the client's wish to be asked."""
+        forward, buffered = route.forward, route.buffered
         fields = self.head.fields
         length = fields.content_length
-        if length > limit:
-            self.reject(ErrorKind.REQUEST_TOO_LARGE)
-            return
-        if length and fields.expects_continue:
-            self.client.transport.write(answer.CONTINUE)
+        if length:
+            what = forward or buffered
+            if what is not None and length > what.max_request_body:
+                self.reject(ErrorKind.REQUEST_TOO_LARGE)
+                return
+            if fields.expects_continue:
+                self.client.transport.write(answer.CONTINUE)
         if forward is not None:
             work = self._work = Forwarding(self, forward)
             work.start()
@@ -232,7 +239,12 @@ class Exchange:
 
     def _run_buffered(self, body: bytes) -> None:
         assert self._route is not None and self._route.buffered is not None
-        self._settle(self._route.buffered.on_request(self.request, body))
+        try:
+            verdict = self._route.buffered.on_request(self.request, body)
+        except Exception:
+            _log.exception("request %s: an integration failed", self.request.request_id)
+            verdict = Reject(ErrorKind.INTERNAL)
+        self._settle(verdict)
 
     def _settle(self, verdict: Verdict) -> None:
         match verdict:
@@ -260,9 +272,17 @@ class Exchange:
                 outcome.integration_status = result.status
             else:
                 outcome.integration_error = result.cause
-            self._settle(then(result))
+            try:
+                verdict = then(result)
+            except Exception:
+                # A bug, in a callback of the backend's connection: nobody else would answer.
+                _log.exception("request %s: an integration failed", self.request.request_id)
+                verdict = Reject(ErrorKind.INTERNAL)
+            self._settle(verdict)
 
-        work = self._work = FunctionCall(self.gateway, self.request, effect, done)
+        assert self._route is not None and self._route.target is not None
+        target = self._route.target
+        work = self._work = FunctionCall(self.gateway, self.request, target, effect, done)
         work.start()
 
     # --- what the client's side tells ---------------------------------------------------------
@@ -346,9 +366,13 @@ class Exchange:
             self.keep_alive = False
         status = self.outcome.status = response.status
         body = response.body
-        lines = b"" if status == 204 or status < 200 else b"Content-Length: %d\r\n" % len(body)
-        if head.method == "HEAD" or status in (204, 304):
-            body = b""
+        lines = b""
+        if status in (204, 304):
+            body = b""  # and no length: RFC 9110 §8.6 has it be that of a 200
+        elif status >= 200:
+            lines = b"Content-Length: %d\r\n" % len(body)
+            if head.method == "HEAD":
+                body = b""
         ids: list[bytes] = []
         if not identified and api is not None:
             answer.identity(ids, self.request)
@@ -398,11 +422,13 @@ class Exchange:
             gateway.lines.write(stage.log_line(self.request, outcome))
         if gateway.dev_line is not None:
             gateway.lines.write(gateway.dev_line(self.request, outcome))
-        if outcome.integration_error and outcome.error is not None and gateway.may_log(now):
-            _log.info(
-                "request %s: %s: %s",
-                self.request.request_id,
-                outcome.error,
-                outcome.integration_error,
-            )
+        if outcome.integration_error and outcome.error is not None:
+            gateway.log_failure(self.request, outcome, now)
 
+    def fail(self) -> None:
+        """A bug of ours: the one rescue. The client learns nothing of it."""
+        _log.exception("request %s failed", getattr(self.request, "request_id", "-"))
+        if self.answered:
+            self.cut("a bug")
+        else:
+            self.reject(ErrorKind.INTERNAL)

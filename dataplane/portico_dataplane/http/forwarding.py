@@ -16,7 +16,8 @@ from portico_dataplane.effects.dialer import DialError, DialKind
 from portico_dataplane.http import answer
 from portico_dataplane.http.body import LAST_CHUNK, chunk
 from portico_dataplane.http.head import CHUNKED
-from portico_dataplane.http.upstream import Pool, Upstream, UpstreamConnection
+from portico_dataplane.http.pools import Pool, Upstream
+from portico_dataplane.http.upstream import UpstreamConnection
 from portico_dataplane.integrations.http import HttpForward, Unforwardable
 from portico_ir.errors import ErrorKind
 
@@ -201,6 +202,9 @@ class Forwarding:
         if not self._request_sent:
             # Answered before its body was read: the rest of it would be read as a request.
             exchange.keep_alive = False
+        if exchange.head.method == "HEAD":
+            # The route may call with another method: what that one has for a body ends here.
+            body, complete = b"", True
         framing = self._framing(connection, status, body, complete)
         head = exchange.proxied_head(connection, framing)
         outcome.response_length = len(body)
@@ -258,22 +262,22 @@ class Forwarding:
             exchange.client.transport.write(LAST_CHUNK)
         connection, self._connection = self._connection, None
         if connection is not None:
-            if self._request_sent:
-                connection.release()
+            if not self._request_sent or (
+                self._body_size and connection.transport.get_write_buffer_size()
+            ):
+                connection.close()  # answered before it has taken the whole body
             else:
-                connection.close()
+                connection.release()
         exchange.finish(now)
 
     def on_client_paused(self, paused: bool) -> None:
         """The client is behind (or not any more): so is the backend."""
         connection = self._connection
-        if connection is None or connection.closed:
+        if connection is None:
             return
-        if paused:
-            connection.transport.pause_reading()
-        else:
+        if not paused:
             self._timeout_from = time.monotonic()
-            connection.transport.resume_reading()
+        connection.hold(paused)
 
     def on_upstream_lost(self, cause: str) -> None:
         """The backend's connection broke."""

@@ -18,20 +18,49 @@ from portico_dataplane.http.lines import REQUEST_LINES, Blocks, Line
 from portico_ir.errors import ErrorKind
 
 # RFC 3986: no `"#<>\{|}`, no controls, nothing beyond ASCII.
-_TARGET_BYTES: Final = bytes(
-    byte for byte in range(0x21, 0x7F) if byte not in b'"#<>\\{|}'
-)
+_TARGET_BYTES: Final = bytes(byte for byte in range(0x21, 0x7F) if byte not in b'"#<>\\{|}')
 _METHODS: Final = {
     method.encode("ascii"): method
-    for method in (
-        "GET HEAD POST PUT DELETE OPTIONS PATCH TRACE "
-        "ACL BIND CHECKOUT COPY LINK LOCK MERGE MKACTIVITY MKCALENDAR MKCOL MOVE NOTIFY PROPFIND "
-        "PROPPATCH PURGE QUERY REBIND REPORT SEARCH SUBSCRIBE UNBIND UNLINK UNLOCK UNSUBSCRIBE"
-    ).split()
+    for method in [
+        "GET",
+        "HEAD",
+        "POST",
+        "PUT",
+        "DELETE",
+        "OPTIONS",
+        "PATCH",
+        "TRACE",
+        "ACL",
+        "BIND",
+        "CHECKOUT",
+        "COPY",
+        "LINK",
+        "LOCK",
+        "MERGE",
+        "MKACTIVITY",
+        "MKCALENDAR",
+        "MKCOL",
+        "MOVE",
+        "NOTIFY",
+        "PROPFIND",
+        "PROPPATCH",
+        "PURGE",
+        "QUERY",
+        "REBIND",
+        "REPORT",
+        "SEARCH",
+        "SUBSCRIBE",
+        "UNBIND",
+        "UNLINK",
+        "UNLOCK",
+        "UNSUBSCRIBE",
+    ]
 }
 """Registered methods (RFC 9110 §16.1.1); CONNECT is not for a reverse proxy."""
 _VERSIONS: Final = {b"HTTP/1.1": "1.1", b"HTTP/1.0": "1.0"}
 _BAD_PERCENT: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
+_LINE_START: Final = re.compile(rb"[A-Z][A-Z\-]{0,31} [!-~]+ HTTP/1\.[01]\r\n")
+_BARE_LF: Final = re.compile(rb"(?<!\r)\n")
 _HOST: Final = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9\-._~!$&'()*+,;=%]+)(?::\d{0,5})?")
 CHUNKED: Final = -1
 """`Fields.content_length` of a chunked body."""
@@ -108,6 +137,23 @@ def parse(raw: bytes, most_headers: int) -> RequestHead | ErrorKind:
     if located is None:
         return ErrorKind.BAD_REQUEST
     return RequestHead(method, version, located[0], located[1], fields)
+
+
+def too_large(raw: bytes, line_limit: int, head_limit: int) -> ErrorKind | None:
+    """Whether a head, whole or not, is beyond the limits of its first line or of the rest."""
+    line = raw.find(b"\r")
+    if line == -1:
+        return ErrorKind.HEAD_TOO_LARGE if len(raw) > line_limit else None
+    beyond = line > line_limit or len(raw) - line > head_limit
+    return ErrorKind.HEAD_TOO_LARGE if beyond else None
+
+
+def fault_so_far(raw: bytes, line_limit: int, head_limit: int) -> ErrorKind | None:
+    """Why an incomplete head can never become a good one; None: it still may."""
+    if b"\n" in raw and (not _LINE_START.match(raw) or _BARE_LF.search(raw)):
+        # HTTP/0.9, a bare LF, not HTTP at all: it would wait for ever.
+        return ErrorKind.BAD_REQUEST
+    return too_large(raw, line_limit, head_limit)
 
 
 def _fields_of(block: bytes, old: bool, most_headers: int) -> Fields | ErrorKind:

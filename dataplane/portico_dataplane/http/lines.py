@@ -1,14 +1,10 @@
-"""Header lines: read strictly, understood once.
+"""Header lines and blocks: read strictly, understood once.
 
-Clients and backends send the same lines again and again (Host, User-Agent, Content-Type, …), so
-a line that was parsed is remembered with all that follows from it: name, value, what kind of
-field it is, and how it goes on. A look-up replaces parsing, validation and the forwarding
-decision. The memory is bounded in lines and in bytes a line, and forgets the older half when it
-is full, so that made-up lines cost their parsing and nothing else. No I/O.
-
-What is a header line: RFC 9110 §5.1, §5.5 and RFC 9112 §5: a token, a colon right behind it, a
-value without controls. Anything else (obs-fold, a space before the colon, NUL, bare CR or LF)
-is none.
+Clients and backends send the same lines and blocks again and again, so what was parsed is
+remembered with all that follows from it: a look-up replaces parsing, validation and the
+forwarding decision. Memory is bounded, made-up lines cost their parsing and nothing else. What is
+a header line: RFC 9110 §5.1, §5.5, RFC 9112 §5: a token, a colon right behind it, a value without
+controls; obs-fold, a space before the colon, NUL, a bare CR or LF make it none. No I/O.
 """
 
 from __future__ import annotations
@@ -20,9 +16,7 @@ from portico_dataplane.core import forwarding
 from portico_dataplane.core.messages import Headers
 from portico_ir.model import ApiKind
 
-_LINE: Final = re.compile(
-    rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([\t\x20-\x7e\x80-\xff]*)"
-)
+_LINE: Final = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([\t\x20-\x7e\x80-\xff]*)")
 
 _DIGITS: Final = re.compile(rb"[0-9]{1,18}")
 _NOTHING: Final[frozenset[bytes]] = frozenset()

@@ -6,11 +6,12 @@ one prepared form, and so one pool: a thousand routes to one Service are one ups
 
 from __future__ import annotations
 
+import re
 import ssl
 from typing import TYPE_CHECKING, assert_never
 
-from portico_dataplane.core.templates import UrlTemplate
-from portico_dataplane.http.upstream import Upstream, Upstreams
+from portico_dataplane.core.templates import BadTemplate, UrlTemplate
+from portico_dataplane.http.pools import Upstream, Upstreams
 from portico_dataplane.integrations.http import PreparedTarget
 from portico_ir.model import Endpoint, ServiceTarget, Target, UrlTarget
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from portico_ir.model import EndpointSet
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
+_AUTHORITY = re.compile(r"[A-Za-z0-9._~:\[\]-]+")
 _MOST_DYNAMIC = 1024
 """Upstreams whose host came from a request: bounded, because clients choose them."""
 
@@ -31,6 +33,8 @@ class Targets:
         self._endpoints: dict[str, tuple[Endpoint, ...]] = {}
         self._services: dict[str, set[str]] = {}
         """Upstream id of the contract to keys of upstreams (one per scheme)."""
+        self._named: frozenset[str] = frozenset()
+        """Upstream ids of the newest set."""
         self._sequence = -1
         self._static: set[str] = set()
         self._dynamic: dict[str, Upstream] = {}
@@ -116,16 +120,21 @@ class Targets:
         return self._tls
 
     def set_endpoints(self, endpoints: EndpointSet) -> bool:
-        """Take a newer set; False when it is older than what is known."""
+        """Take a newer set; False when it is older than what is known.
+
+        An upstream that it does not name keeps its addresses: it comes before the configuration
+        it belongs to, and what serves meanwhile, or is kept because its successor was refused,
+        still needs them. One without addresses is named, with none.
+        """
         if endpoints.sequence < self._sequence:
             return False
         self._sequence = endpoints.sequence
-        for upstream_id, keys in self._services.items():
-            new = endpoints.upstreams.get(upstream_id, ())
+        for upstream_id, new in endpoints.upstreams.items():
             if new != self._endpoints.get(upstream_id, ()):
-                for key in keys:
+                for key in self._services.get(upstream_id, ()):
                     self._upstreams.get(key, trusted=True).update(new)
-        self._endpoints = dict(endpoints.upstreams)
+        self._endpoints.update(endpoints.upstreams)
+        self._named = frozenset(endpoints.upstreams)
         return True
 
     def retain(self, used: set[Target]) -> None:
@@ -137,9 +146,13 @@ class Targets:
             for upstream_id, known in self._services.items()
             if (kept := known & keys)
         }
+        needed = self._named.union(self._services)
+        self._endpoints = {u: found for u, found in self._endpoints.items() if u in needed}
         self._static &= keys
         self._upstreams.retain(keys | set(self._dynamic))
 
 
 def _host_line(authority: str) -> bytes:
-    return f"Host: {authority}\r\n".encode("ascii", "replace")
+    if _AUTHORITY.fullmatch(authority) is None:
+        raise BadTemplate("not a host and port")
+    return f"Host: {authority}\r\n".encode("ascii")

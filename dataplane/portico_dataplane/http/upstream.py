@@ -1,39 +1,22 @@
-"""Connections towards backends: one protocol, one pool per address, one registry.
+"""A connection towards a backend: one request at a time, its answer framed.
 
-`http/exchange.py` takes a connection, sends, and is told head, body and end; the pool keeps
-what may be used again. Promises: bounded per address, idle ones closed before the backend
-would (its `Keep-Alive: timeout` is honoured), one that becomes readable while idle is dropped,
-a connection with anything left over is never reused. Lives outside any Runtime.
+Made by `http/pools.py`; whoever uses it (`http/forwarding.py`, `http/call.py`) sends and is told
+head, body and end. Promises: framing is ours (RFC 9112 §6); a connection with anything left
+over, or that became readable while idle, is never used again.
 """
 
 from __future__ import annotations
 
 import asyncio
-import math
 import re
-import time
-from collections import deque
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final, Protocol, cast
 
-from portico_dataplane.core.balancing import Balancer
-from portico_dataplane.core.forwarding import DEFAULT_TYPE
-from portico_dataplane.core.retries import RetryBudget
-from portico_dataplane.effects.dialer import DialError, Dialer
-from portico_dataplane.http import lines
+from portico_dataplane.effects.dialer import DialError
 from portico_dataplane.http.body import ChunkedBody, MalformedBody
-from portico_dataplane.http.lines import RESPONSE_LINES, Blocks, Line
-from portico_dataplane.tasks import spawn
-from portico_ir.model import Endpoint
+from portico_dataplane.http.upstream_head import CHUNKED, KNOWN, AnswerHead, read_answer
 
 if TYPE_CHECKING:
-    import ssl
-
-    from portico_dataplane.http.deadlines import Deadlines
-    from portico_dataplane.settings import Settings
-
-CLOSE_DELIMITED: Final = -2
-CHUNKED: Final = -1
+    from portico_dataplane.http.pools import Pool
 
 # What the next byte of a connection is.
 _IDLE: Final = 0
@@ -44,12 +27,10 @@ _UNTIL_CLOSE: Final = 4
 _TUNNEL: Final = 5
 
 _VERSION: Final = b"HTTP/1."
-_STATUS_LINE: Final = re.compile(
-    rb"HTTP/1\.([01]) ([1-5][0-9][0-9])(?: [\t\x20-\x7e\x80-\xff]*)?"
-)
 _BARE_LF: Final = re.compile(rb"(?<!\r)\n")
 _TOO_LARGE: Final = "the answer's head is too large"
 _MOST_INTERIM: Final = 64
+
 
 class UpstreamUser(Protocol):
     """Who sends on a connection and is told what comes back (an exchange)."""
@@ -79,131 +60,6 @@ class UpstreamUser(Protocol):
         """Bytes of the tunnel."""
 
 
-class AnswerHead:
-    """What the head of an answer says; shared by every answer with the same head."""
-
-    status: int
-    lines: list[Line]
-    """Header lines in order; nobody changes them."""
-    rest: bytes
-    """Those a REST API lets through, as they go on (with a Content-Type in any case)."""
-    http: bytes
-    """Those an HTTP API lets through."""
-    content_length: int = CLOSE_DELIMITED
-    """Bytes of body, or CHUNKED, or CLOSE_DELIMITED."""
-    keep_alive: bool = True
-    idle_timeout: float = math.inf
-    """Seconds after which the backend may close, as its Keep-Alive says."""
-    dated: bool = False
-    """Whether there is a Date."""
-    typed: bool = False
-    """Whether there is a Content-Type."""
-    named: frozenset[bytes] = frozenset()
-    """Fields that Connection names."""
-
-    def with_lines(self, found: list[Line]) -> AnswerHead:
-        """The same answer with other header lines."""
-        head = AnswerHead()
-        head.status = self.status
-        head.content_length = self.content_length
-        head.keep_alive = self.keep_alive
-        head.idle_timeout = self.idle_timeout
-        head.named = self.named
-        head.dated = self.dated
-        head.typed = self.typed
-        head.take_lines(found)
-        return head
-
-    def take_lines(self, found: list[Line]) -> None:
-        """Set the lines, and what goes on of them."""
-        self.lines = found
-        passed = [line for line in found if line.lower not in self.named] if self.named else found
-        rest = [line.rest for line in passed]
-        if not self.typed:
-            rest.append(DEFAULT_TYPE)
-        self.rest = b"".join(rest)
-        self.http = b"".join([line.http for line in passed])
-
-
-_answers: Final[Blocks[AnswerHead]] = Blocks()
-
-
-def read_answer(raw: bytes, most_headers: int) -> AnswerHead | str:
-    """The head in `raw` (without its empty line), or what is wrong with it."""
-    again = _answers.older(raw)
-    if again is not None:
-        return again
-    text = raw.split(b"\r\n")
-    status_line = _STATUS_LINE.fullmatch(text[0])
-    if status_line is None:
-        return "the status line is malformed"
-    if len(text) > most_headers + 1:
-        return "the answer has too many headers"
-    head = AnswerHead()
-    head.status = int(status_line.group(2))
-    del text[0]
-    known = RESPONSE_LINES.known
-    found: list[Line] = []
-    for one in text:
-        line = known.get(one) or RESPONSE_LINES.read(one)
-        if line is None:
-            return "a header line is malformed"
-        found.append(line)
-    special = [line for line in found if line.code]
-    fault = _understand(head, special, status_line.group(1) == b"0")
-    if fault:
-        return fault
-    head.take_lines(found)
-    _answers.remember(raw, head)
-    return head
-
-
-def _understand(head: AnswerHead, special: list[Line], old: bool) -> str:
-    lengths = codings = options = 0
-    for line in special:
-        code = line.code
-        if code == lines.CONTENT_TYPE:
-            head.typed = True
-        elif code == lines.DATE:
-            head.dated = True
-        elif code == lines.CONTENT_LENGTH:
-            lengths += 1
-            head.content_length = line.number
-            if line.number < 0:
-                return "a Content-Length that is no number"
-        elif code == lines.CONNECTION:
-            options |= line.options
-            head.named = head.named | line.named
-        elif code == lines.TRANSFER_ENCODING:
-            codings += 1
-            head.content_length = CHUNKED
-            if line.value.lower() != b"chunked":
-                return "a Transfer-Encoding other than chunked"
-        elif code == lines.KEEP_ALIVE:
-            head.idle_timeout = min(head.idle_timeout, _idle_timeout(line.value))
-    # RFC 9112 §6.3: framing that can be read in two ways is not passed on.
-    if lengths + codings > 1 or (codings and old):
-        return "ambiguous framing"
-    if head.status < 200 and (lengths or codings):
-        return "an interim answer with a body"
-    if head.status == 101 and not options & lines.UPGRADES:
-        return "101 without an upgrade"
-    if old:
-        head.keep_alive = options & (lines.KEEPS | lines.CLOSE) == lines.KEEPS
-    else:
-        head.keep_alive = not options & lines.CLOSE
-    return ""
-
-
-def _idle_timeout(keep_alive: bytes) -> float:
-    for part in keep_alive.split(b","):
-        key, _, number = part.strip().partition(b"=")
-        if key.lower() == b"timeout" and number.isdigit() and len(number) < 7:
-            # A second earlier than the backend: it may close while our request travels.
-            return max(0.0, int(number) - 1.0)
-    return math.inf
-
-
 class UpstreamConnection(asyncio.Protocol):
     """One connection to one address. Answers to one user at a time.
 
@@ -213,6 +69,7 @@ class UpstreamConnection(asyncio.Protocol):
     __slots__ = (
         "_bodiless",
         "_chunked",
+        "_held",
         "_interim",
         "_partial",
         "_pool",
@@ -250,6 +107,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._interim = 0
         self._chunked: ChunkedBody | None = None
         self._bodiless = False
+        self._held = False
 
     # --- sending ----------------------------------------------------------------------------
 
@@ -271,9 +129,20 @@ class UpstreamConnection(asyncio.Protocol):
             return
         if self.keep_alive and self._state == _IDLE:
             self.reused = True
+            if self._held:
+                self.hold(False)  # the client was behind; the next one must not wait for it
             self._pool.give_back(self)
         else:
             self.close()
+
+    def hold(self, held: bool) -> None:
+        """Read nothing for now (or again): the user does not keep up."""
+        if not self.closed:
+            self._held = held
+            if held:
+                self.transport.pause_reading()
+            else:
+                self.transport.resume_reading()
 
     def close(self) -> None:
         """Close at once; the user hears nothing more."""
@@ -327,7 +196,7 @@ class UpstreamConnection(asyncio.Protocol):
                 self._fail(_TOO_LARGE)
                 return
             raw = data[:end]
-            head = _answers.known.get(raw) or read_answer(raw, self._pool.most_headers)
+            head = KNOWN.known.get(raw) or read_answer(raw, self._pool.most_headers)
             if isinstance(head, str):
                 self._fail(head)
                 return
@@ -436,273 +305,3 @@ class UpstreamConnection(asyncio.Protocol):
     def resume_writing(self) -> None:
         if self.user is not None:
             self.user.on_upstream_paused(False)
-
-
-class Pool:
-    """Connections to one address of one upstream."""
-
-    __slots__ = (
-        "_dialing",
-        "_idle",
-        "_open",
-        "_upstream",
-        "_waiting",
-        "endpoint",
-        "head_limit",
-        "idle_timeout",
-        "most_headers",
-        "retired",
-        "watched",
-    )
-
-    def __init__(self, upstream: Upstream, endpoint: Endpoint) -> None:
-        settings = upstream.registry.settings
-        self._upstream = upstream
-        self.endpoint = endpoint
-        self.idle_timeout = settings.upstream_idle_timeout_s
-        self.head_limit = settings.upstream_head_limit
-        self.most_headers = settings.upstream_max_headers
-        self.retired = False
-        self.watched = False
-        """Whether the sweep for idle connections knows of this pool."""
-        """The address left: what comes back is closed."""
-        self._idle: list[UpstreamConnection] = []
-        self._open: set[UpstreamConnection] = set()
-        self._dialing = 0
-        self._waiting: deque[UpstreamUser] = deque()
-
-    def take(self) -> UpstreamConnection | None:
-        """An idle connection, the one used last (its window is warm), if there is one."""
-        idle = self._idle
-        while idle:
-            connection = idle.pop()
-            if not connection.closed and not connection.transport.is_closing():
-                return connection
-        return None
-
-    def connect(self, user: UpstreamUser) -> None:
-        """Make a connection for `user`, or queue it; it is told either way."""
-        settings = self._upstream.registry.settings
-        if len(self._open) + self._dialing < settings.upstream_max_connections:
-            self._dialing += 1
-            spawn(self._dial(user), name=f"dial {self.endpoint.host}:{self.endpoint.port}")
-        elif len(self._waiting) < settings.upstream_max_waiting:
-            self._waiting.append(user)
-        else:
-            user.on_no_connection(None)
-
-    def forget(self, user: UpstreamUser) -> None:
-        """`user` no longer waits."""
-        if user in self._waiting:
-            self._waiting.remove(user)
-
-    async def _dial(self, user: UpstreamUser) -> None:
-        upstream = self._upstream
-        try:
-            _, connection = await upstream.registry.dialer.connect(
-                lambda: UpstreamConnection(self),
-                self.endpoint.host,
-                self.endpoint.port,
-                tls=upstream.tls,
-                server_hostname=upstream.server_name,
-                timeout_s=upstream.registry.settings.connect_timeout_s,
-                trusted=upstream.trusted,
-            )
-        except DialError as error:
-            self._dialing -= 1
-            user.on_no_connection(error)
-            self._serve_waiting()
-            return
-        except BaseException:
-            self._dialing -= 1
-            raise
-        self._dialing -= 1
-        self._open.add(connection)
-        user.on_connection(connection)
-
-    def give_back(self, connection: UpstreamConnection) -> None:
-        """`connection` may serve another request."""
-        if self._waiting:
-            self._waiting.popleft().on_connection(connection)
-            return
-        settings = self._upstream.registry.settings
-        full = len(self._idle) >= settings.upstream_max_idle
-        if full or self.retired or connection.idle_timeout <= 0:
-            connection.close()
-            return
-        connection.idle_since = time.monotonic()
-        self._idle.append(connection)
-        if not self.watched:
-            self.watched = True
-            self._upstream.registry.watch(self)
-
-    def lost(self, connection: UpstreamConnection) -> None:
-        """`connection` is no more."""
-        self._open.discard(connection)
-        if connection.user is None and connection in self._idle:
-            self._idle.remove(connection)
-        self._serve_waiting()
-
-    def _serve_waiting(self) -> None:
-        if self._waiting:
-            self.connect(self._waiting.popleft())
-
-    def sweep(self, now: float) -> bool:
-        """Close what has been idle too long; whether any idle ones are left."""
-        for connection in [c for c in self._idle if now - c.idle_since >= c.idle_timeout]:
-            connection.close()
-        self.watched = bool(self._idle)
-        return self.watched
-
-    def retire(self) -> None:
-        """The address is gone: close what nobody uses, and the rest when it comes back."""
-        self.retired = True
-        for connection in list(self._idle):
-            connection.close()
-
-    def close(self) -> None:
-        """Close everything."""
-        for connection in list(self._open):
-            connection.close()
-
-    @property
-    def idle(self) -> int:
-        """Connections nobody uses."""
-        return len(self._idle)
-
-    @property
-    def open(self) -> int:
-        """Connections in all."""
-        return len(self._open)
-
-
-class Upstream:
-    """Everything that answers for one target: its addresses, their health, their pools."""
-
-    __slots__ = (
-        "_pools",
-        "balancer",
-        "budget",
-        "key",
-        "registry",
-        "server_name",
-        "sole",
-        "tls",
-        "trusted",
-    )
-
-    def __init__(
-        self,
-        registry: Upstreams,
-        key: str,
-        *,
-        tls: ssl.SSLContext | None,
-        server_name: str,
-        trusted: bool,
-    ) -> None:
-        self.registry = registry
-        self.key = key
-        self.tls = tls
-        self.server_name = server_name if tls is not None else None
-        self.trusted = trusted
-        """A Service resolved by reference; anything else is checked at connect time."""
-        self.balancer = Balancer()
-        self.budget = RetryBudget()
-        self.sole: Pool | None = None
-        """The one pool when there is one address: no choice to make."""
-        self._pools: dict[Endpoint, Pool] = {}
-
-    def update(self, endpoints: Iterable[Endpoint]) -> None:
-        """Replace the addresses; connections to those that left end when their answer does."""
-        wanted = tuple(endpoints)
-        for endpoint in [e for e in self._pools if e not in wanted]:
-            self._pools.pop(endpoint).retire()
-        self.balancer.update(wanted)
-        self.sole = self._pool(wanted[0]) if len(wanted) == 1 else None
-
-    def pick(self, now: float) -> Pool | None:
-        """The pool of the address to use next; `None`: there is no address."""
-        if self.sole is not None:
-            return self.sole
-        endpoint = self.balancer.pick(now)
-        return None if endpoint is None else self._pool(endpoint)
-
-    def _pool(self, endpoint: Endpoint) -> Pool:
-        pool = self._pools.get(endpoint)
-        if pool is None:
-            pool = self._pools[endpoint] = Pool(self, endpoint)
-        return pool
-
-    def pools(self) -> Iterable[Pool]:
-        """Every pool."""
-        return self._pools.values()
-
-    def __repr__(self) -> str:
-        return f"<{self.key} {len(self._pools)} addresses, {self.balancer!r}>"
-
-
-class Upstreams:
-    """Every upstream of this worker, by key; outlives Runtimes."""
-
-    SWEEP_S: Final = 1.0
-
-    def __init__(self, settings: Settings, dialer: Dialer, deadlines: Deadlines) -> None:
-        self.settings = settings
-        self.dialer = dialer
-        self._deadlines = deadlines
-        self._by_key: dict[str, Upstream] = {}
-        self._watched: set[Pool] = set()
-        self._sweeping = False
-
-    def get(
-        self,
-        key: str,
-        *,
-        tls: ssl.SSLContext | None = None,
-        server_name: str = "",
-        trusted: bool,
-    ) -> Upstream:
-        """The upstream of that key, made when it is new."""
-        upstream = self._by_key.get(key)
-        if upstream is None:
-            upstream = self._by_key[key] = Upstream(
-                self, key, tls=tls, server_name=server_name, trusted=trusted
-            )
-        return upstream
-
-    def retain(self, keys: set[str]) -> None:
-        """Forget upstreams that no configuration names any more."""
-        for key in [key for key in self._by_key if key not in keys]:
-            self.drop(key)
-
-    def drop(self, key: str) -> None:
-        """Forget one upstream; connections in use end with their answer."""
-        upstream = self._by_key.pop(key, None)
-        if upstream is not None:
-            upstream.update(())
-
-    def watch(self, pool: Pool) -> None:
-        """`pool` has idle connections: sweep it until it has none."""
-        self._watched.add(pool)
-        if not self._sweeping:
-            self._sweeping = True
-            self._deadlines.schedule(self, self.SWEEP_S)
-
-    def on_deadline(self) -> None:
-        """Sweep."""
-        now = time.monotonic()
-        self._watched = {pool for pool in self._watched if pool.sweep(now)}
-        self._sweeping = bool(self._watched)
-        if self._sweeping:
-            self._deadlines.schedule(self, self.SWEEP_S)
-
-    def counts(self) -> tuple[int, int]:
-        """(open, idle) connections in all."""
-        pools = [pool for upstream in self._by_key.values() for pool in upstream.pools()]
-        return sum(pool.open for pool in pools), sum(pool.idle for pool in pools)
-
-    def close(self) -> None:
-        """Close every connection."""
-        for upstream in self._by_key.values():
-            for pool in list(upstream.pools()):
-                pool.close()

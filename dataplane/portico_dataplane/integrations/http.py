@@ -22,7 +22,7 @@ from portico_dataplane.core.forwarding import (
 from portico_dataplane.core.messages import Headers, Request
 from portico_dataplane.core.templates import BadTemplate, Place, UrlTemplate, encode
 from portico_dataplane.http.head import Fields
-from portico_dataplane.http.upstream import Upstream
+from portico_dataplane.http.pools import Upstream
 from portico_ir.model import (
     ApiKind,
     FromContext,
@@ -233,9 +233,7 @@ class HttpForward:
                 values = source_values(mapping.source, request)
                 if values:
                     raw = isinstance(mapping.source, FromRequest) and mapping.source.place == "path"
-                    found[mapping.name] = (
-                        values[-1] if raw else encode(values[-1], Place.SEGMENTS)
-                    )
+                    found[mapping.name] = values[-1] if raw else encode(values[-1], Place.SEGMENTS)
         return found
 
     def _mapped_query(self, request: Request) -> str:
@@ -320,4 +318,3 @@ def source_values(source: Source, request: Request) -> list[str]:
         ]
     # AWS §3.7: a single value is the last one when repeated.
     return values if source.multi else values[-1:]
-

@@ -70,6 +70,14 @@ def plain(upstream_port: int, names: Iterable[str]) -> Snapshot:
     return snapshot(units)
 
 
+def pair(rest: list[Route], rest_host: str, http: list[Route], http_host: str) -> Snapshot:
+    """A REST API and an HTTP API with these routes."""
+    units: dict[str, Unit] = {GATEWAY: GatewayUnit(egress_open=True)}
+    units |= _api("rest", rest, hosts=(rest_host,))
+    units |= _api("http", http, hosts=(http_host,), kind=ApiKind.HTTP)
+    return snapshot(units)
+
+
 def many_apis(upstream_port: int, apis: int = 100, routes: int = 100) -> Snapshot:
     """`apis` APIs of `routes` routes each."""
     units: dict[str, Unit] = {GATEWAY: GatewayUnit(egress_open=True)}
@@ -143,15 +151,21 @@ def _scale_route(api: str, index: int) -> Route:
     )
 
 
-def _api(name: str, routes: list[Route], hosts: tuple[str, ...] = ()) -> dict[str, Unit]:
-    api_id = f"api/default/RestApi/{name}"
+def _api(
+    name: str,
+    routes: list[Route],
+    hosts: tuple[str, ...] = (),
+    kind: ApiKind = ApiKind.REST,
+) -> dict[str, Unit]:
+    folder = "HttpApi" if kind is ApiKind.HTTP else "RestApi"
+    api_id = f"api/default/{folder}/{name}"
     wanted = max(1, -(-len(routes) // (MAX_ROUTES_PER_UNIT * 4 // 5)))
     buckets: list[list[Route]] = [[] for _ in range(wanted)]
     for route in routes:
         digest = hashlib.sha256(route.key.encode()).digest()
         buckets[int.from_bytes(digest[:4], "big") % wanted].append(route)
     units: dict[str, Unit] = {
-        f"routes/default/RestApi/{name}/*/{number:04}": RoutesUnit(
+        f"routes/default/{folder}/{name}/*/{number:04}": RoutesUnit(
             api=api_id, routes=tuple(sorted(bucket, key=lambda route: route.key))
         )
         for number, bucket in enumerate(buckets)
@@ -159,7 +173,7 @@ def _api(name: str, routes: list[Route], hosts: tuple[str, ...] = ()) -> dict[st
     units[api_id] = ApiUnit(
         uid=f"uid-{name}",
         api_id=_identity(name, 10),
-        kind=ApiKind.REST,
+        kind=kind,
         name=name,
         namespace="default",
         hosts=hosts or (scale_host(name),),

@@ -43,7 +43,8 @@ def a_world(seed: int) -> World:
             raws.append(route(f"{name}{number}", key, name, kind, integration=integration))
         for stage in ("p", "q"):
             if chance.random() < 0.5:
-                spec = {"apiRef": {"name": name, "kind": kind}, "stageName": stage}
+                api = {"name": name, "kind": kind}
+                spec: dict[str, Any] = {"apiRef": api, "stageName": stage}
                 spec |= chance.choice([{}, {"variables": {"v": stage}}, {"tracingEnabled": True}])
                 raws.append(manifest("Stage", f"{name}-{stage}", spec))
     world, problems = worlds.of_raws(raws)

@@ -81,7 +81,7 @@ def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 @st.composite
 def mutated(draw: st.DrawFn) -> list[Any]:
     """A seed with a few things changed."""
-    documents = copy.deepcopy(draw(st.sampled_from(SEEDS)))
+    documents: list[Any] = copy.deepcopy(draw(st.sampled_from(SEEDS)))
     for _ in range(draw(st.integers(1, 4))):
         candidates = places(documents)
         if not candidates:

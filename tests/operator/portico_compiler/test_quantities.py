@@ -57,4 +57,4 @@ def test_sizes(value: int | str, expected: int | None) -> None:
 @given(st.text())
 def test_any_text_is_a_number_or_nothing(text: str) -> None:
     for found in (quantities.milliseconds(text), quantities.size(text)):
-        assert found is None or (isinstance(found, int) and found >= 0)
+        assert found is None or (type(found) is int and found >= 0)

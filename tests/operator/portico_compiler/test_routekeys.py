@@ -58,7 +58,7 @@ def test_keys_with_a_path(text: str, method: str, path: str, variables: tuple[st
 )
 def test_faults(text: str, says: str) -> None:
     for kind in ("RestApi", "HttpApi"):
-        fault = routekeys.parse(text, kind)  # type: ignore[arg-type]
+        fault = routekeys.parse(text, kind)
         assert isinstance(fault, str)
         assert says in fault
 

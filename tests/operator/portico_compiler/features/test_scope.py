@@ -33,8 +33,8 @@ def test_a_fault_is_a_problem_of_the_route() -> None:
 
 
 def test_variables() -> None:
+    assert not scopes.scope(variables={"a": "1"}).uses_variables
     scope = scopes.scope(variables={"a": "1"})
-    assert not scope.uses_variables
     assert (scope.variable("a"), scope.variable("b")) == ("1", None)
     assert scope.uses_variables
     assert scopes.scope(variables=None).variable("b") == PLACEHOLDER

@@ -53,7 +53,7 @@ def test_the_default_class_overrides_what_it_names() -> None:
     assert found.unit.trusted_proxies == ("10.0.0.1",)
     assert found.base_domain == "apis.example"
     assert found.address_template == "{api}-{namespace}.{baseDomain}"
-    assert found.classes == {"other", "public"}
+    assert found.classes == frozenset({"other", "public"})
 
 
 def test_in_files_the_base_domain_is_the_command_line_s() -> None:

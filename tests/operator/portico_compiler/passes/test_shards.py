@@ -143,8 +143,8 @@ def test_a_stage_s_own_routes_are_sharded_too() -> None:
         for n in range(600)
     ]
     for name in ("one", "two"):
-        stage = {"apiRef": {"name": "shop"}, "stageName": name, "variables": {"v": name}}
-        raws.append(manifest("Stage", name, stage))
+        spec = {"apiRef": {"name": "shop"}, "stageName": name, "variables": {"v": name}}
+        raws.append(manifest("Stage", name, spec))
     result = compiled(raws)
     for stage in worlds.api(result).stages:
         assert all(f"/{stage.name}/" in shard for shard in stage.shards)
