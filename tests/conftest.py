@@ -31,7 +31,6 @@ settings.register_profile(
     deadline=None,
     max_examples=3_000,
     suppress_health_check=[HealthCheck.too_slow],
-    print_blob=True,
 )
 settings.load_profile("test")
 

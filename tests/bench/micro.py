@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import cProfile
-import json
 import os
 import pstats
 import statistics
@@ -20,8 +19,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import uvloop
 from rich.console import Console
@@ -29,99 +27,8 @@ from rich.table import Table
 
 from benchmark import compiled, snapshots
 from benchmark.processes import pinned
-from portico_ir.model import (
-    ApiKind,
-    HttpProxy,
-    HttpSegments,
-    Mock,
-    MockResponse,
-    MockTemplate,
-    RestSegments,
-    Route,
-    UrlTarget,
-)
-
-ROOT = Path(__file__).resolve().parents[2]
-VARIED = 5_000
-"""Different requests of a shape that varies: more than the engine remembers header lines."""
-BACKEND = "http://127.0.0.1:9"
-
-
-class Shape(NamedTuple):
-    """One kind of request, again and again."""
-
-    meaning: str
-    requests: list[bytes]
-    answer: bytes
-    """Of the backend; empty: it is not asked."""
-
-
-def _request(line: str, host: str, *headers: str, body: bytes = b"") -> bytes:
-    lines = [line, f"Host: {host}", *headers]
-    if body:
-        lines.append(f"Content-Length: {len(body)}")
-    return "\r\n".join([*lines, "", ""]).encode() + body
-
-
-def _answer(status: str, *headers: str, body: bytes) -> bytes:
-    lines = [
-        f"HTTP/1.1 {status}",
-        "Server: nginx/1.22.1",
-        "Date: Mon, 23 Nov 2026 05:20:15 GMT",
-        "Content-Type: application/json",
-        *headers,
-        "Connection: keep-alive",
-    ]
-    return "\r\n".join([*lines, "", ""]).encode() + body
-
-
-REST, HTTP = "rest.default.bench.internal", "http.default.bench.internal"
-_PET = b'{"id": 1, "name": "Rex", "kind": "dog", "price": 24.9}'
-_FILE = ('ETag: "6b03cd0c-36"', "Last-Modified: Mon, 23 Nov 2026 05:20:12 GMT")
-_PLAIN = _answer("200 OK", *_FILE, "Accept-Ranges: bytes", f"Content-Length: {len(_PET)}", body=_PET)
-_ORDER = json.dumps({"pet": 1, "notes": "x" * 250}).encode()
-_BROWSER = (
-    "User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:142.0) Gecko/20100101 Firefox/142.0",
-    "Accept: application/json, text/plain, */*",
-    "Accept-Language: en-US,en;q=0.5",
-    "Accept-Encoding: gzip, deflate, br",
-    "Referer: https://shop.example/pets",
-    "Origin: https://shop.example",
-    "Authorization: Bearer eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiIxMjM0In0.c2lnbmF0dXJl",
-    "Cookie: session=5f4dcc3b5aa765d61d8327deb882cf99; theme=dark",
-    "Cache-Control: no-cache",
-)
-
-SHAPES: dict[str, Shape] = {
-    "static": Shape("REST, literal path, Host only", [_request("GET /small HTTP/1.1", REST)], _PLAIN),
-    "http": Shape("HTTP API, the same", [_request("GET /small HTTP/1.1", HTTP)], _PLAIN),
-    "variable": Shape(
-        "REST, path variable, 10 headers, one of them new each time",
-        [
-            _request(f"GET /pets/{n} HTTP/1.1", REST, *_BROWSER, f"X-Request-Id: {n:032x}")
-            for n in range(VARIED)
-        ],
-        _PLAIN,
-    ),
-    "post": Shape(
-        "REST, JSON body in the same packet",
-        [
-            _request(
-                "POST /orders HTTP/1.1", REST, "Content-Type: application/json", body=_ORDER
-            )
-        ],
-        _answer("201 Created", f"Content-Length: {len(_PET)}", body=_PET),
-    ),
-    "chunked": Shape(
-        "REST, the backend answers in chunks",
-        [_request("GET /small HTTP/1.1", REST)],
-        _answer(
-            "200 OK", "Transfer-Encoding: chunked", body=b"%x\r\n%b\r\n0\r\n\r\n" % (len(_PET), _PET)
-        ),
-    ),
-    "mock": Shape("REST, MOCK", [_request("GET /mock HTTP/1.1", REST)], b""),
-}
-
+from benchmark.shapes import HTTP, REST, SHAPES, routes
+from portico_ir.model import ApiKind
 
 # --- the engine, in a process of its own ------------------------------------------------------
 
@@ -154,6 +61,9 @@ class Sink:
     def set_write_buffer_limits(self, **limits: int) -> None:
         """There is no buffer."""
 
+    def is_closing(self) -> bool:
+        return False
+
     def close(self) -> None:
         raise SystemExit(f"the engine closed a connection after {self.last!r}")
 
@@ -173,31 +83,6 @@ class Backends:
         self.connections.append(connection)
         connection.connection_made(transport)
         return transport, connection
-
-
-def _routes(kind: ApiKind) -> list[Route]:
-    def route(method: str, path: str, url: str) -> Route:
-        match = (HttpSegments if kind is ApiKind.HTTP else RestSegments)(method=method, path=path)
-        target = HttpProxy(targets=(UrlTarget(url=f"{BACKEND}{url}"),))
-        return Route(key=f"{method} {path}", match=match, integration=target)
-
-    mock = Mock(
-        templates=(MockTemplate(content_type="application/json", status=200),),
-        responses=(
-            MockResponse(
-                pattern="", status=200, templates=(("application/json", _PET.decode()),)
-            ),
-        ),
-    )
-    routes = [
-        route("GET", "/small", "/small"),
-        route("GET", "/pets/{petId}", "/v1/pets/{petId}"),
-        route("POST", "/orders", "/orders"),
-    ]
-    if kind is ApiKind.REST:
-        match = RestSegments(method="GET", path="/mock")
-        routes.append(Route(key="GET /mock", match=match, integration=mock))
-    return routes
 
 
 class Bench:
@@ -247,12 +132,19 @@ async def _bench() -> Bench:
     from portico_dataplane.settings import Settings
     from portico_dataplane.telemetry.meters import StageMeters
 
-    settings = Settings(host="127.0.0.1", port=0, access_log="off", max_connection_requests=1 << 60)
+    day = 86_400.0  # nothing may expire while the other engine has its turn
+    settings = Settings(
+        access_log="off",
+        idle_timeout_s=day,
+        upstream_idle_timeout_s=day,
+        max_connection_age_s=day,
+        max_connection_requests=1 << 60,
+    )
     gateway: Any = Gateway(settings, meters=StageMeters(), lines=NoLines())
     await gateway.start([])
     backends = gateway.upstreams.dialer = Backends()
     applied = await gateway.apply(
-        snapshots.pair(_routes(ApiKind.REST), REST, _routes(ApiKind.HTTP), HTTP)
+        snapshots.pair(routes(ApiKind.REST), REST, routes(ApiKind.HTTP), HTTP)
     )
     if applied.refused:
         raise SystemExit(f"refused: {applied.refused}")

@@ -23,7 +23,7 @@ from engine import Engine
 from raw_http import PATIENCE, Answer, Recorded
 from raw_upstream import Exchange, Upstream
 from real_nginx import NGINX, Nginx
-from request_bytes import Written, ambiguous, written
+from request_bytes import Crowd, Written, ambiguous, written
 
 CROWD = (20, 40)
 """Clients of one example: they wait together, so that what costs time here, waiting for what does
@@ -58,9 +58,9 @@ def nginx() -> Iterator[Nginx]:
         yield nginx
 
 
-def crowd(strategy: st.SearchStrategy[Written]) -> st.SearchStrategy[list[Written]]:
+def crowd(strategy: st.SearchStrategy[Written]) -> st.SearchStrategy[Crowd]:
     """A crowd of clients."""
-    return st.lists(strategy, min_size=CROWD[0], max_size=CROWD[1])
+    return st.lists(strategy, min_size=CROWD[0], max_size=CROWD[1]).map(Crowd)
 
 
 def crowds(share: int) -> settings:
@@ -78,7 +78,7 @@ def address(number: int) -> str:
     return f"127.1.{number // 200}.{number % 200 + 1}"
 
 
-def converse(port: int, clients: list[Written]) -> list[bytes]:
+def converse(port: int, clients: Crowd) -> list[bytes]:
     """What each client reads until the other side ends, all at once."""
     read = [bytearray() for _ in clients]
     with selectors.DefaultSelector() as selector:
@@ -132,7 +132,7 @@ def _client(exchange: Exchange) -> str:
     return forwarded.rpartition(b"for=")[2].partition(b";")[0].decode()
 
 
-def ours(engine: Engine, clients: list[Written]) -> list[Reading]:
+def ours(engine: Engine, clients: Crowd) -> list[Reading]:
     """Run a crowd against the engine; check what holds for any input; how it was read."""
     engine.upstream.forget()
     read = converse(engine.port, clients)
@@ -170,7 +170,7 @@ def reading(answers: list[Answer], requests: list[Request]) -> Reading:
 
 @crowds(share=10)
 @given(crowd(written()))
-def test_an_answer_or_an_end(engine: Engine, clients: list[Written]) -> None:
+def test_an_answer_or_an_end(engine: Engine, clients: Crowd) -> None:
     """Never a hang, a crash, an answer that is none, or one more than was asked for; and llhttp
     reads what was passed on as the same requests."""
     for client, requests in zip(clients, ours(engine, clients), strict=True):
@@ -180,7 +180,7 @@ def test_an_answer_or_an_end(engine: Engine, clients: list[Written]) -> None:
 
 @crowds(share=5)
 @given(crowd(ambiguous()))
-def test_nothing_ambiguous_is_passed_on(engine: Engine, clients: list[Written]) -> None:
+def test_nothing_ambiguous_is_passed_on(engine: Engine, clients: Crowd) -> None:
     """Nor anything behind it."""
     for client, requests in zip(clients, ours(engine, clients), strict=True):
         if any(requests):
@@ -190,7 +190,7 @@ def test_nothing_ambiguous_is_passed_on(engine: Engine, clients: list[Written]) 
 @pytest.mark.nginx
 @crowds(share=10)
 @given(crowd(written()))
-def test_nginx_reads_the_same(engine: Engine, nginx: Nginx, clients: list[Written]) -> None:
+def test_nginx_reads_the_same(engine: Engine, nginx: Nginx, clients: Crowd) -> None:
     """What we pass on, nginx passes on: the same requests in the same order."""
     mine = ours(engine, clients)
     different: list[tuple[Written, Reading, list[Request]]] = []

@@ -18,6 +18,15 @@ HOSTS = [b"rest.test", b"http.test"]
 SMUGGLED = b"GET /smuggled HTTP/1.1\r\nHost: rest.test\r\n\r\n"
 
 
+class Crowd(tuple["Written", ...]):
+    """Several clients. Shown by its size: what failed says which of them it is about."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} clients>"
+
+
 class Written(NamedTuple):
     """What one client writes."""
 
@@ -212,9 +221,7 @@ def chunked(draw: st.DrawFn) -> bytes:
                 20,
             )
         )
-        extension = draw(
-            mostly([b"", b";a=b"], [b";", b"; a", b' ;a="b"', b";\x00", b";a\n", b";a\r"], 20)
-        )
+        extension = draw(mostly([b"", b";a=b"], [b";", b' ;a="b"', b";\x00", b";a\n", b";a\r"], 20))
         pieces += [size, extension, draw(LINE_ENDS), data, draw(LINE_ENDS)]
     trailer = draw(
         mostly(

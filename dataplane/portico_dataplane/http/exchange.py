@@ -11,8 +11,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING
 
 from portico_dataplane.arrival import (
     NO_API,
@@ -32,18 +31,8 @@ from portico_dataplane.core.identifiers import (
 )
 from portico_dataplane.core.messages import Outcome, Request, Response
 from portico_dataplane.core.router import Miss
-from portico_dataplane.core.verdicts import (
-    CallFunction,
-    Continue,
-    FunctionAnswer,
-    Need,
-    Reject,
-    Respond,
-    Unavailable,
-    Verdict,
-)
-from portico_dataplane.http import answer
-from portico_dataplane.http.call import FunctionCall
+from portico_dataplane.http import answer as heads
+from portico_dataplane.http.buffering import Buffering
 from portico_dataplane.http.forwarding import Forwarding
 from portico_dataplane.http.head import RequestHead
 from portico_dataplane.http.lines import as_lines, headers_of
@@ -69,12 +58,8 @@ class Exchange:
     _api: ApiRuntime | None = None
     _stage: StageRuntime | None = None
     _route: RouteRuntime | None = None
-    _work: Forwarding | FunctionCall | None = None
-    """What is under way in the outside world."""
-    _body: list[bytes] | None = None
-    """Request body of a buffered integration, while it arrives."""
-    _body_size = 0
-    _called_at = 0.0
+    _work: Forwarding | Buffering | None = None
+    """The integration at work."""
 
     def __init__(
         self, gateway: Gateway, client: ClientConnection, head: RequestHead, now: float
@@ -158,7 +143,7 @@ class Exchange:
             # Before anything else, but counted and logged where it belongs (AWS §2.2, §4.7).
             preflight = api.cors.preflight(request.method, request.headers)
             if preflight is not None:
-                self._answer(preflight, decorated=True)
+                self.answer(preflight, decorated=True)
                 return
         if stage is None:
             self.reject(ErrorKind.UNKNOWN_STAGE)
@@ -189,103 +174,38 @@ class Exchange:
                 self.reject(ErrorKind.REQUEST_TOO_LARGE)
                 return
             if fields.expects_continue:
-                self.client.transport.write(answer.CONTINUE)
+                self.client.transport.write(heads.CONTINUE)
         if forward is not None:
             work = self._work = Forwarding(self, forward)
             work.start()
-        elif length:
-            self._body = []
-        else:
-            self._run_buffered(b"")
+        elif buffered is not None:
+            other = self._work = Buffering(self, buffered, route.target)
+            other.start()
 
     def _missed(self, api: ApiRuntime, miss: Miss) -> None:
         if miss is Miss.BAD_PATH:
             self.reject(ErrorKind.BAD_REQUEST)
         elif api.cors is not None and self.request.method == "OPTIONS":
-            self._answer(api.cors.unrouted_options(), decorated=True)
+            self.answer(api.cors.unrouted_options(), decorated=True)
         elif api.unit.kind is ApiKind.HTTP:
             self.reject(ErrorKind.NOT_FOUND)
         else:
             self.reject(ErrorKind.MISSING_AUTHENTICATION_TOKEN)
 
-    # --- buffered integrations ----------------------------------------------------------------
+    # --- what the client's side tells ---------------------------------------------------------
 
     def on_request_body(self, piece: bytes, complete: bool) -> None:
-        """The client's body, piece by piece."""
-        work = self._work
-        if isinstance(work, Forwarding):
-            work.on_request_body(piece, complete)
-            return
-        kept, route = self._body, self._route
-        if kept is None or route is None or route.buffered is None:
-            return  # answered already: the rest is read and dropped
-        self._body_size += len(piece)
-        if self._body_size > route.buffered.max_request_body:
-            self.refuse_body(ErrorKind.REQUEST_TOO_LARGE)
-            return
-        kept.append(piece)
-        if complete:
-            self._body = None
-            self._run_buffered(b"".join(kept))
+        """The client's body, piece by piece; what nobody wants any more is dropped."""
+        if self._work is not None:
+            self._work.on_request_body(piece, complete)
 
     def refuse_body(self, kind: ErrorKind) -> None:
         """The body is too large, too slow or broken."""
-        self._body = None
         self.keep_alive = False
         if self.answered:
             self.cut("the request body was refused")
         else:
             self.reject(kind)
-
-    def _run_buffered(self, body: bytes) -> None:
-        assert self._route is not None and self._route.buffered is not None
-        try:
-            verdict = self._route.buffered.on_request(self.request, body)
-        except Exception:
-            _log.exception("request %s: an integration failed", self.request.request_id)
-            verdict = Reject(ErrorKind.INTERNAL)
-        self._settle(verdict)
-
-    def _settle(self, verdict: Verdict) -> None:
-        match verdict:
-            case Respond(response):
-                self._answer(response)
-            case Reject(kind, cause):
-                self.reject(kind, cause)
-            case Need(effect, then):
-                self._perform(effect, then)
-            case Continue():
-                self.reject(ErrorKind.INTERNAL, "an integration decided nothing")
-            case _:
-                assert_never(verdict)
-
-    def _perform(
-        self, effect: CallFunction, then: Callable[[FunctionAnswer | Unavailable], Verdict]
-    ) -> None:
-        self._called_at = time.monotonic()
-
-        def done(result: FunctionAnswer | Unavailable) -> None:
-            self._work = None
-            outcome = self.outcome
-            outcome.integration_latency_ms = (time.monotonic() - self._called_at) * 1000
-            if isinstance(result, FunctionAnswer):
-                outcome.integration_status = result.status
-            else:
-                outcome.integration_error = result.cause
-            try:
-                verdict = then(result)
-            except Exception:
-                # A bug, in a callback of the backend's connection: nobody else would answer.
-                _log.exception("request %s: an integration failed", self.request.request_id)
-                verdict = Reject(ErrorKind.INTERNAL)
-            self._settle(verdict)
-
-        assert self._route is not None and self._route.target is not None
-        target = self._route.target
-        work = self._work = FunctionCall(self.gateway, self.request, target, effect, done)
-        work.start()
-
-    # --- what the client's side tells ---------------------------------------------------------
 
     def on_client_paused(self, paused: bool) -> None:
         """The client is behind with reading, or not any more."""
@@ -317,8 +237,8 @@ class Exchange:
         """What the answer says about the connection; the last word on keeping it."""
         if not self.keep_alive or self.gateway.draining:
             self.keep_alive = False
-            return answer.CLOSE
-        return b"" if self.head.version == "1.1" else answer.KEEP_ALIVE
+            return heads.CLOSE
+        return b"" if self.head.version == "1.1" else heads.KEEP_ALIVE
 
     def proxied_head(self, connection: UpstreamConnection, framing: bytes) -> bytes:
         """The head of a backend's answer; from here on an error can only cut."""
@@ -331,7 +251,7 @@ class Exchange:
         request = self.request
         rest = request.api.kind is not ApiKind.HTTP
         date = self.gateway.date.line()
-        return answer.proxied_head(request, connection.answer, rest, framing, date)
+        return heads.proxied_head(request, connection.answer, rest, framing, date)
 
     def reject(self, kind: ErrorKind, cause: str = "") -> None:
         request = self.request
@@ -346,9 +266,9 @@ class Exchange:
             request_id=request.request_id,
             extended_id=request.extended_id,
         )
-        self._answer(response, identified=True)
+        self.answer(response, identified=True)
 
-    def _answer(
+    def answer(
         self, response: Response, *, identified: bool = False, decorated: bool = False
     ) -> None:
         """Write a whole answer made here."""
@@ -375,8 +295,8 @@ class Exchange:
                 body = b""
         ids: list[bytes] = []
         if not identified and api is not None:
-            answer.identity(ids, self.request)
-        raw = answer.own_head(
+            heads.identity(ids, self.request)
+        raw = heads.own_head(
             response, b"".join(ids), lines + self.connection_line(), self.gateway.date.line()
         )
         self.answered = True

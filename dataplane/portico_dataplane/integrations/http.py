@@ -35,6 +35,11 @@ from portico_ir.model import (
 
 # Set by mapping, these never arrive and are no error (AWS §18).
 _SILENTLY_DROPPED: Final = frozenset({b"te", b"via", b"proxy-authenticate"})
+_NEVER_MAPPED: Final = frozenset(
+    {"content-length", "transfer-encoding", "x-amzn-trace-id", "x-amzn-apigateway-api-id"}
+)
+"""AWS §3.8: mapping one of these answers 500. Two of them would frame the request anew."""
+_TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _HEADER_VALUE: Final = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
 
 UpstreamOf = Callable[[str, str, int], Upstream]
@@ -95,6 +100,7 @@ class HttpForward:
         targets: tuple[PreparedTarget, ...],
         upstream_of: UpstreamOf,
     ) -> None:
+        _check(spec)
         self.timeout_s = spec.timeout_ms / 1000
         self.max_request_body = spec.max_request_body
         self.method = spec.method
@@ -149,9 +155,9 @@ class HttpForward:
         self, target: PreparedTarget, template: UrlTemplate, request: Request
     ) -> Destination:
         variables = request.path_parameters
-        if self.mappings:
-            variables = {**variables, **self._mapped_path(request)}
         try:
+            if self.mappings:
+                variables = {**variables, **self._mapped_path(request)}
             url = template.render(variables)
         except (BadTemplate, KeyError) as error:
             raise Unforwardable(str(error)) from error
@@ -178,27 +184,24 @@ class HttpForward:
         if self.preserve_host:
             came = request.header(b"host")
             host_line = b"Host: %b\r\n" % came if came else host_line
-        agent = b"" if client.user_agent or not self._rest else self._user_agent
-        passed = client.rest if self._rest else client.http
-        if self.mappings:
-            passed, agent = self._with_mapped_headers(request, client, passed, agent)
-        parts = [
-            f"{method} {destination.path} HTTP/1.1\r\n".encode("ascii"),
-            host_line,
-            passed,
-        ]
         port = request.local_port
-        parts += (
-            agent,
+        parts = [
+            host_line,
+            client.rest if self._rest else client.http,
+            b"" if client.user_agent or not self._rest else self._user_agent,
             self._forwarded(request, client),
             self._tails.get(port) or self._tail(port, request.scheme),
+        ]
+        if self.mappings:
+            parts = self._with_mapped_headers(request, parts)
+        parts += (
             b"X-Amzn-Trace-Id: ",
             request.trace_id.encode("latin-1"),
             b"\r\n",
             framing,
             b"\r\n",
         )
-        return b"".join(parts)
+        return b"".join([f"{method} {destination.path} HTTP/1.1\r\n".encode("ascii"), *parts])
 
     def _tail(self, port: int, scheme: str) -> bytes:
         """Lines that are the same for every request of this route on this port."""
@@ -247,25 +250,23 @@ class HttpForward:
                 ]
         return "&".join(pairs)
 
-    def _with_mapped_headers(
-        self, request: Request, client: Fields, passed: bytes, agent: bytes
-    ) -> tuple[bytes, bytes]:
-        """What is passed on with the mapped headers in place of the client's."""
+    def _with_mapped_headers(self, request: Request, lines: list[bytes]) -> list[bytes]:
+        """Header lines with the mapped ones in place of any other of their name (AWS §3.4)."""
         mapped = self._mapped_headers(request)
-        if not mapped:
-            return passed, agent
         names = frozenset(name.lower() for name, _ in mapped)
-        kept = [line for line in client.lines if line.lower not in names]
-        parts = [line.rest if self._rest else line.http for line in kept]
-        parts += [b"%b: %b\r\n" % pair for pair in mapped]
-        return b"".join(parts), b"" if b"user-agent" in names else agent
+        kept = [
+            line
+            for line in b"".join(lines).splitlines(keepends=True)
+            if line.partition(b":")[0].lower() not in names
+        ]
+        return kept + [b"%b: %b\r\n" % pair for pair in mapped]
 
     def _mapped_headers(self, request: Request) -> Headers:
         found: Headers = []
         for mapping in self.mappings:
             if mapping.place != "header":
                 continue
-            name = mapping.name.encode("latin-1", "replace")
+            name = mapping.name.encode("ascii")
             if name.lower() in _SILENTLY_DROPPED:
                 continue
             for value in _decoded_values(mapping, request):
@@ -274,6 +275,19 @@ class HttpForward:
                     raise Unforwardable(f"the value mapped to header {mapping.name} has controls")
                 found.append((name, raw))
         return found
+
+
+def _check(spec: HttpProxy) -> None:
+    """BadTemplate for what must not stand in a request head; the route fails closed then."""
+    if spec.method and _TOKEN.fullmatch(spec.method) is None:
+        raise BadTemplate("not a method")
+    for mapping in spec.mappings:
+        if mapping.place != "header":
+            continue
+        if _TOKEN.fullmatch(mapping.name) is None:
+            raise BadTemplate(f"not the name of a header: {mapping.name!r}")
+        if mapping.name.lower() in _NEVER_MAPPED:
+            raise BadTemplate(f"the header {mapping.name} may not be mapped")
 
 
 def _joined(path: str, queries: list[str]) -> str:
