@@ -8,6 +8,7 @@ sent, never of a re-encoding; decoding raises `Undecodable` and nothing else.
 from __future__ import annotations
 
 import hashlib
+from functools import cache
 from typing import Any, cast
 
 import msgspec
@@ -41,8 +42,45 @@ _endpoints = msgspec.json.Decoder(EndpointSet)
 
 
 def encode(value: Unit | Manifest | Snapshot | EndpointSet) -> bytes:
-    """The canonical bytes of a value of the contract."""
-    return _encoder.encode(value)
+    """The canonical bytes of a value of the contract: equal values have equal bytes."""
+    return _encoder.encode(_canonical(value))
+
+
+def _canonical(value: Any) -> Any:
+    """`value` with every field that equals its default holding the default itself.
+
+    msgspec omits a default that is the same object, not one that is equal: without this a new
+    field would reach a reader of the previous version, which refuses what it does not know.
+    """
+    if isinstance(value, tuple):
+        items = [_canonical(item) for item in value]
+        same = all(new is old for new, old in zip(items, value, strict=True))
+        return value if same else tuple(items)
+    if not isinstance(value, msgspec.Struct):
+        return value
+    changes: dict[str, Any] = {}
+    defaults = _defaults_of(type(value))
+    for name in value.__struct_fields__:
+        old = getattr(value, name)
+        default = defaults.get(name, msgspec.NODEFAULT)
+        if old is default:
+            continue
+        if default is not msgspec.NODEFAULT and old == default and type(old) is type(default):
+            changes[name] = default
+            continue
+        new = _canonical(old)
+        if new is not old:
+            changes[name] = new
+    return msgspec.structs.replace(value, **changes) if changes else value
+
+
+@cache
+def _defaults_of(struct: type[msgspec.Struct]) -> dict[str, Any]:
+    return {
+        field.name: field.default
+        for field in msgspec.structs.fields(struct)
+        if field.default is not msgspec.NODEFAULT
+    }
 
 
 def digest(encoded: bytes | msgspec.Raw) -> str:

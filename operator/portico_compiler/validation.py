@@ -54,7 +54,13 @@ class _Mistake(NamedTuple):
 
 def read(kind_name: str, body: Mapping[str, Any]) -> Reading:
     """Decodes the body (the document without envelope) of an object."""
-    kind = KINDS[kind_name]
+    try:
+        return _read(KINDS[kind_name], body)
+    except RecursionError:
+        return Reading(None, (Fault("spec", Reason.INVALID_VALUE, "is nested too deeply"),))
+
+
+def _read(kind: Kind, body: Mapping[str, Any]) -> Reading:
     encoded = _encoded(body)
     plain: Any = _without_nulls(body) if b"null" in encoded else body
     # Python's `$` also matches before a last newline; the schema's does not.
@@ -64,7 +70,7 @@ def read(kind_name: str, body: Mapping[str, Any]) -> Reading:
         except (msgspec.ValidationError, RecursionError):
             pass
         else:
-            return Reading(content, tuple(_broken_rules(kind_name, content)))
+            return Reading(content, tuple(_broken_rules(kind.name, content)))
     return _read_with_mistakes(kind, plain)
 
 

@@ -58,9 +58,10 @@ def nginx() -> Iterator[Nginx]:
         yield nginx
 
 
-def crowd(strategy: st.SearchStrategy[Written]) -> st.SearchStrategy[Crowd]:
+@st.composite
+def crowd(draw: st.DrawFn, strategy: st.SearchStrategy[Written]) -> Crowd:
     """A crowd of clients."""
-    return st.lists(strategy, min_size=CROWD[0], max_size=CROWD[1]).map(Crowd)
+    return Crowd(draw(st.lists(strategy, min_size=CROWD[0], max_size=CROWD[1])))
 
 
 def crowds(share: int) -> settings:

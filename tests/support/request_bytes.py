@@ -221,7 +221,7 @@ def chunked(draw: st.DrawFn) -> bytes:
                 20,
             )
         )
-        extension = draw(mostly([b"", b";a=b"], [b";", b' ;a="b"', b";\x00", b";a\n", b";a\r"], 20))
+        extension = draw(mostly([b"", b";a=b"], [b' ;a="b"', b";\x00", b";a\n", b";a\r"], 20))
         pieces += [size, extension, draw(LINE_ENDS), data, draw(LINE_ENDS)]
     trailer = draw(
         mostly(

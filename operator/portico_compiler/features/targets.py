@@ -36,7 +36,9 @@ def url_target(
         return url
     fault = _url_fault(variables.without_names(url))
     if fault:
-        return scope.broken(field, Reason.INVALID_ADDRESS, f"{url!r} {fault}")
+        # What stands before an @ is not for statuses and logs.
+        shown = repr(url) if "@" not in url else "the URL"
+        return scope.broken(field, Reason.INVALID_ADDRESS, f"{shown} {fault}")
     return UrlTarget(url=url, append_path=append_path)
 
 

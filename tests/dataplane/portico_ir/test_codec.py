@@ -61,6 +61,24 @@ def test_defaults_are_not_written_so_that_an_older_reader_can_read() -> None:
     assert codec.encode(Manifest(ir_version=1, units={})) == b'{"ir_version":1,"units":{}}'
 
 
+def test_equal_values_have_equal_bytes_whatever_objects_they_are_made_of() -> None:
+    plain = HttpProxy(targets=(UrlTarget(url="http://a"),))
+    same = HttpProxy(
+        targets=(UrlTarget(url="http://a", weight=int("1")),),
+        timeout_ms=int("29000"),
+        max_request_body=int("10485760"),
+        method="".join([]),
+    )
+
+    def unit(integration: HttpProxy) -> RoutesUnit:
+        match = RestSegments(method="GET", path="/")
+        return RoutesUnit(api="a", routes=(Route(key="k", match=match, integration=integration),))
+
+    assert plain == same
+    assert codec.encode(unit(plain)) == codec.encode(unit(same))
+    assert b"timeout" not in codec.encode(unit(same))
+
+
 def test_a_snapshot_keeps_the_bytes_of_its_units() -> None:
     raw = codec.encode(ROUTES)
     manifest = Manifest(ir_version=1, units={"r": codec.digest(raw)})

@@ -11,7 +11,14 @@ from portico_ir.secrets import SHOWN, Redacted
 
 def test_it_prints_as_redacted_everywhere() -> None:
     secret = Redacted("hunter2")
-    texts = [repr(secret), str(secret), f"{secret}", f"{secret!r:>20}", "%s" % secret, repr([secret])]
+    texts = [
+        repr(secret),
+        str(secret),
+        f"{secret}",
+        f"{secret!r:>20}",
+        "%s" % secret,
+        repr([secret]),
+    ]
     assert all("hunter2" not in text and SHOWN in text for text in texts)
 
 

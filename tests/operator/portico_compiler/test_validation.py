@@ -173,6 +173,16 @@ def test_schemas_are_loaded_with_the_first_mistake() -> None:
     subprocess.run([sys.executable, "-c", program], check=True)
 
 
+@pytest.mark.parametrize("depth", [50, 200, 400, 600, 800, 950, 5000])
+@pytest.mark.parametrize("kind", ["RestApi", "Service"])
+def test_deep_documents(kind: str, depth: int) -> None:
+    deep: Any = None
+    for _ in range(depth):
+        deep = {"a": deep}
+    reading = validation.read(kind, {"spec": {"policy": {"x": deep}, "other": deep}})
+    assert reading.faults or kind == "Service"
+
+
 JSON = st.recursive(
     st.none()
     | st.booleans()

@@ -203,6 +203,14 @@ def test_urls_that_are_none(url: str) -> None:
     assert [p.reason for p in scope.problems] == [Reason.INVALID_ADDRESS]
 
 
+def test_credentials_are_not_repeated() -> None:
+    scope = scopes.scope()
+    found = targets.url_target("http://me:hunter2@x.example/", "f", (), False, scope)
+    assert isinstance(found, Broken)
+    assert "hunter2" not in found.reason
+    assert "hunter2" not in scope.problems[0].message
+
+
 @given(st.text(alphabet="htps:/[]@?#%.{}$ x1\n"))
 def test_any_text_is_a_target_or_broken(text: str) -> None:
     found = targets.url_target(f"http://{text}", "f", ("x",), False, scopes.scope(variables={}))
