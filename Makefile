@@ -11,16 +11,17 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 BENCH_READY := $(VENV)/.bench-ready
-SOURCES := dataplane operator tests
+SOURCES := dataplane operator native tests
 # What `make test TESTS=tests/fuzz` narrows, and what is handed on to the tool as it stands.
 TESTS ?= tests
+COMPILED_TESTS ?= tests/dataplane tests/fuzz tests/conformance tests/integration
 ARGS ?=
 
-.PHONY: help setup run test check conformance bench fuzz lock format clean
+.PHONY: help setup run test compiled test-compiled check conformance bench fuzz crds lock format clean
 
 help: ## This list
-	@grep -hE '^[a-z]+:.*## ' $(firstword $(MAKEFILE_LIST)) \
-		| while IFS=: read -r name rest; do printf '  make %-12s %s\n' "$$name" "$${rest##*## }"; done
+	@grep -hE '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) \
+		| while IFS=: read -r name rest; do printf '  make %-14s %s\n' "$$name" "$${rest##*## }"; done
 
 setup: $(READY) ## .venv with the locked dependencies and the project itself
 
@@ -44,6 +45,16 @@ run: $(READY) ## The gateway on examples/petstore, with the example's own servic
 test: $(READY) ## Everything that needs no root
 	$(BIN)/python -m pytest $(TESTS) $(ARGS)
 
+compiled: $(READY) ## The data plane in build/compiled, its hot modules compiled with mypyc
+	@$(BIN)/python native/native_build.py
+
+# The same tests, in the same words, where what is compiled can make a difference.
+test-compiled: $(READY) ## The tests of the data plane, against the compiled modules
+	@if $(BIN)/python native/native_build.py; then \
+		PYTHONPATH='$(CURDIR)/build/compiled:$(CURDIR)/native' $(BIN)/python -m pytest \
+			-p native_proof $(COMPILED_TESTS) $(ARGS); \
+	else status=$$?; [ $$status = 3 ] && [ "$${CI:-}" != true ] || exit $$status; fi
+
 check: $(READY) ## ruff, mypy strict, import-linter
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/ruff format --check $(SOURCES)
@@ -66,6 +77,9 @@ $(BENCH_READY): requirements/bench.txt $(READY)
 fuzz: $(READY) ## The fuzz tests again, with fresh examples and for minutes
 	$(BIN)/python -m pytest tests/fuzz --hypothesis-profile=long \
 		-o faulthandler_timeout=0 $(ARGS)
+
+crds: $(READY) ## crds/ again, from the structs that manifests are decoded with
+	$(BIN)/python -m portico_compiler.crds crds
 
 # Hashes for every platform, and for the oldest Python that the project takes. uv is a tool of
 # this target only, so it stands in no lock.

@@ -84,6 +84,14 @@ def callee(node: ast.AST) -> str:
     return node.func.id if isinstance(node.func, ast.Name) else ""
 
 
+def imported(node: ast.AST) -> list[str]:
+    """Modules that an import statement names."""
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    return [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+
+
+@cache
 def nodes() -> list[tuple[str, ast.AST]]:
     return [(path, node) for path, module in product().items() for node in ast.walk(module)]
 
@@ -260,14 +268,19 @@ def test_the_contract_needs_msgspec_only() -> None:
     allowed = sys.stdlib_module_names | {"msgspec", "portico_ir"}
     wrong = []
     for path, node in nodes():
-        if not path.startswith("dataplane/portico_ir/"):
-            continue
-        names = []
-        if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            names = [node.module or ""]
-        wrong += [f"{path}: {name}" for name in names if name.split(".")[0] not in allowed]
+        if path.startswith("dataplane/portico_ir/"):
+            wrong += [f"{path}: {n}" for n in imported(node) if n.split(".")[0] not in allowed]
+    assert not wrong
+
+
+def test_only_the_cluster_package_imports_kopf() -> None:
+    """Rule 4."""
+    wrong = [
+        at(path, node)
+        for path, node in nodes()
+        if not path.startswith("operator/portico_operator/cluster/")
+        and any(name.split(".")[0] == "kopf" for name in imported(node))
+    ]
     assert not wrong
 
 

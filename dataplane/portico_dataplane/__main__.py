@@ -1,6 +1,7 @@
 """`python -m portico_dataplane --snapshot snapshot.json --port 8080 --workers N`.
 
-Wiring of a pod's process: settings, sockets, supervisor, admin port, signals. Exit codes:
+In a cluster: `--operator HOST:PORT --token-file … --ca-file … --last-good DIR` instead of a file.
+Wiring of a pod's process: settings, sockets, supervisor, feed, admin port, signals. Exit codes:
 0 ended in order; 1 the snapshot or a port cannot be had, or no worker starts; 2 wrong usage.
 Whatever a user did wrong is one line on standard error, never a traceback.
 """
@@ -11,13 +12,18 @@ import asyncio
 import logging
 import os
 import signal
+import socket
 import sys
 from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
 import uvloop
 
 from portico_dataplane.admin import AdminServer
+from portico_dataplane.feed.feed import Feed, Times
+from portico_dataplane.feed.files import Resolver, TokenFile, TrustFile
+from portico_dataplane.feed.lastgood import LastGood
 from portico_dataplane.settings import Settings, parse
 from portico_dataplane.tasks import spawn
 from portico_dataplane.telemetry import operator_log
@@ -43,7 +49,7 @@ def main() -> int:
 
 async def _run(settings: Settings, command: Sequence[str] = WORKER) -> int:
     try:
-        snapshot = load(settings.snapshot)
+        snapshot = load(settings.snapshot) if settings.snapshot else None
         slots = listening.listen(settings.host, settings.port, settings.workers, settings.backlog)
         admin = listening.listen_once(settings.admin_host, settings.admin_port)
         if settings.admin_socket:
@@ -72,12 +78,17 @@ async def _run(settings: Settings, command: Sequence[str] = WORKER) -> int:
             os.unlink(settings.admin_socket)
 
 
-async def _serve(settings: Settings, supervisor: Supervisor, snapshot: Snapshot) -> int:
+async def _serve(settings: Settings, supervisor: Supervisor, snapshot: Snapshot | None) -> int:
     loop = asyncio.get_running_loop()
     told: asyncio.Queue[signal.Signals] = asyncio.Queue()
     for name in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         loop.add_signal_handler(name, told.put_nowait, name)
-    feed = spawn(_feed(settings, supervisor, snapshot, reload := asyncio.Event()), name="feed")
+    reload = asyncio.Event()
+    if snapshot is not None:
+        source = _feed(settings, supervisor, snapshot, reload)
+    else:
+        source = _stream(settings, supervisor)
+    feed = spawn(source, name="feed")
     try:
         stop = spawn(_until_stopped(told, reload), name="signals")
         ends: set[asyncio.Future[Any]] = {stop, supervisor.hopeless}
@@ -122,6 +133,27 @@ async def _feed(
         for unit, reason in applied.refused.items():
             _log.error("unit refused", extra={"unit": unit, "reason": reason})
         snapshot = await _next(settings, supervisor, reload)
+
+
+async def _stream(settings: Settings, supervisor: Supervisor) -> None:
+    feed = Feed(
+        supervisor,
+        Resolver(settings.operators),
+        TokenFile(settings.token_file),
+        TrustFile(settings.ca_file),
+        last_good=LastGood(settings.last_good) if settings.last_good else None,
+        pod=socket.gethostname(),
+        build=_build(),
+        times=Times(last_good_s=settings.last_good_after_s, fallback_s=settings.fallback_after_s),
+    )
+    await feed.run()
+
+
+def _build() -> str:
+    try:
+        return version("portico")
+    except PackageNotFoundError:  # run from a checkout
+        return ""
 
 
 async def _next(settings: Settings, supervisor: Supervisor, reload: asyncio.Event) -> Snapshot:

@@ -40,7 +40,7 @@ from portico_dataplane.settings import Settings
 from portico_dataplane.telemetry.access_log import dev_line
 from portico_dataplane.telemetry.ports import LineSink, Meters
 from portico_ir.errors import ErrorKind
-from portico_ir.model import EndpointSet, Snapshot
+from portico_ir.model import EndpointSet, GatewayUnit, Snapshot
 
 _log = logging.getLogger(__name__)
 
@@ -123,11 +123,8 @@ class Gateway:
             try:
                 self.targets.set_endpoints(snapshot.endpoints)
                 runtime, applied = await self._builder.build(snapshot)
-                self._trusted = _networks(runtime.gateway.trusted_proxies)
-                self._egress.update(
-                    allow=runtime.gateway.egress_allow, is_open=runtime.gateway.egress_open
-                )
-                self.holder.swap(runtime)
+                before = self.holder.swap(runtime).gateway
+                self._permit(before, runtime.gateway)
                 self._refused = applied.refused
                 self._applied_at = time.time()
             finally:
@@ -135,9 +132,20 @@ class Gateway:
                 gc.enable()
             return applied
 
+    def _permit(self, before: GatewayUnit, now: GatewayUnit) -> None:
+        """What the gateway unit says about the other ends of connections."""
+        self._trusted = _networks(now.trusted_proxies)
+        self._egress.update(allow=now.egress_allow, is_open=now.egress_open)
+        if (before.egress_allow, before.egress_open) != (now.egress_allow, now.egress_open):
+            self.upstreams.redial()
+
     def set_endpoints(self, endpoints: EndpointSet) -> bool:
         """Addresses changed; no router is rebuilt. False: older than what is known."""
         return self.targets.set_endpoints(endpoints)
+
+    def set_fallback(self, *, allowed: bool) -> None:
+        """Whether ClusterIPs may stand in for addresses that all fail."""
+        self.upstreams.set_fallback(allowed=allowed)
 
     def begin_drain(self) -> None:
         """Answer with `Connection: close` from now on; go on accepting.

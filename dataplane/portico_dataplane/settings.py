@@ -39,7 +39,19 @@ class Settings:
     workers: int = 1
     """Worker processes."""
     snapshot: str = ""
-    """File to serve; read again on SIGHUP."""
+    """File to serve; read again on SIGHUP. Empty: an operator says what to serve."""
+    operators: tuple[str, ...] = ()
+    """`HOST:PORT` of operators; every address of each name is one."""
+    token_file: str = ""
+    """Token shown to operators; read again at each connection."""
+    ca_file: str = ""
+    """Authorities of operators' certificates; read again when it changes."""
+    last_good: str = ""
+    """Directory that keeps the last good snapshot; empty: none is kept."""
+    last_good_after_s: float = 15.0
+    """At start, without any operator's configuration: then the last good snapshot serves."""
+    fallback_after_s: float = 10.0
+    """Without a stream: then ClusterIPs may stand in for addresses that all fail."""
 
     # How it ends.
     drain_delay_s: float = 5.0
@@ -126,6 +138,9 @@ def parse(argv: Sequence[str], environ: Mapping[str, str]) -> Settings:
         parser.error(f"PORTICO_LOG must be one of {', '.join(get_args(LogLevel))}, not {level!r}")
     if given.port == given.admin_port != 0:
         parser.error("--admin-port must differ from --port: it is never served with traffic")
+    if given.operators and not (given.token_file and given.ca_file):
+        parser.error("--operator needs --token-file and --ca-file")
+    given.operators = tuple(given.operators)
     known = {field.name for field in fields(Settings)}
     values = {name: value for name, value in vars(given).items() if name in known}
     return Settings(log_level=cast("LogLevel", level), **values)
@@ -135,11 +150,43 @@ def _parser() -> argparse.ArgumentParser:
     default = Settings()
     parser = argparse.ArgumentParser(
         prog="python -m portico_dataplane",
-        description="Serve a compiled snapshot (portico compile -o snapshot.json).",
+        description="Serve what an operator streams, or a compiled snapshot "
+        "(portico compile -o snapshot.json).",
         allow_abbrev=False,
     )
     add = parser.add_argument
-    add("--snapshot", required=True, metavar="FILE", help="snapshot to serve; SIGHUP reloads it")
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument(
+        "--snapshot", default="", metavar="FILE", help="snapshot to serve; SIGHUP reloads it"
+    )
+    source.add_argument(
+        "--operator",
+        dest="operators",
+        type=_operator,
+        action="append",
+        default=[],
+        metavar="HOST:PORT",
+        help="operator to take configuration from; may be given again",
+    )
+    add("--token-file", default="", metavar="FILE", help="token to show to operators")
+    add("--ca-file", default="", metavar="FILE", help="authorities of operators' certificates")
+    add("--last-good", default="", metavar="DIR", help="keep the last good snapshot here")
+    add(
+        "--last-good-after",
+        dest="last_good_after_s",
+        type=_seconds,
+        default=default.last_good_after_s,
+        metavar="SECONDS",
+        help="serve it after so long without an operator (default: 15)",
+    )
+    add(
+        "--fallback-after",
+        dest="fallback_after_s",
+        type=_seconds,
+        default=default.fallback_after_s,
+        metavar="SECONDS",
+        help="without a stream, until ClusterIPs stand in for dead addresses (default: 10)",
+    )
     add("--host", default=default.host, help="address to listen on (default: all)")
     add("--port", type=_port, default=default.port, help="traffic port (default: 8080)")
     add(
@@ -182,6 +229,14 @@ def _port(text: str) -> int:
     if not text.isascii() or not text.isdigit() or int(text) > 65_535:
         raise argparse.ArgumentTypeError(f"{text!r} is not a port (0 to 65535)")
     return int(text)
+
+
+def _operator(text: str) -> str:
+    host, _, port = text.rpartition(":")
+    bracketed = host.startswith("[") and host.endswith("]")
+    if not host or (":" in host and not bracketed) or _port(port) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not HOST:PORT")
+    return text
 
 
 def _workers(text: str) -> int:

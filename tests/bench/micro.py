@@ -191,7 +191,8 @@ class Engine:
 
     def measure(self, name: str, count: int) -> float:
         """CPU microseconds a request."""
-        assert self._process.stdin is not None and self._process.stdout is not None
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
         self._process.stdin.write(f"{name} {count}\n")
         self._process.stdin.flush()
         return float(self._process.stdout.readline())

@@ -16,9 +16,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmark import cpu, load, report, scale, tools
+from benchmark import compiled, cpu, load, report, scale, tools
 from benchmark.processes import Cores, Running, StartFailed, free_port, resumed
-from benchmark.ratios import BOUNDS, failed, judge
+from benchmark.ratios import COMPILED, INTERPRETED, bounds, failed, judge
 from benchmark.systems import (
     BODIES,
     CONNECTIONS,
@@ -34,8 +34,10 @@ CASES = tuple(BODIES)
 PARTS = (*CASES, "latency", "scale")
 DIRECT = "direct"
 WARM_UP_SECONDS = 1
-PAIRS = [("portico", "envoy"), ("portico", "haproxy"), ("portico", "nginx")]
-PAIRS += [("portico-2", "portico"), ("haproxy", "envoy")]
+PAIRS = [
+    (ours, other) for ours in (INTERPRETED, COMPILED) for other in ("envoy", "haproxy", "nginx")
+]
+PAIRS += [(COMPILED, INTERPRETED), ("portico-2", INTERPRETED), ("haproxy", "envoy")]
 
 
 class Bench:
@@ -118,8 +120,9 @@ class Bench:
         return found
 
     def half_load(self, rounds: int, seconds: int, rates: dict[str, float]) -> report.Latency:
-        """p99 at half of what the slower of Portico and HAProxy can do."""
-        compared = [name for name in self.running if name in ("haproxy", "portico")]
+        """p99 at half of what the slower of ours and HAProxy can do."""
+        ours = judged(list(self.running))
+        compared = [name for name in self.running if name in ("haproxy", ours)]
         for name in compared:
             if name not in rates:
                 rates[name] = self.full_speed(name, "small", 0, seconds).rate
@@ -139,7 +142,7 @@ class Bench:
                     highlight=False,
                 )
             turn = [*turn[1:], turn[0]]
-        report.summarise_latency(found, DIRECT, "portico", "haproxy")
+        report.summarise_latency(found, DIRECT, ours, "haproxy")
         return found
 
 
@@ -179,12 +182,24 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
+def judged(systems: list[str]) -> str:
+    """Whose figures the bounds are put on."""
+    return COMPILED if COMPILED in systems else INTERPRETED
+
+
+def buildable(systems: list[str], console: Console) -> tuple[list[str], str]:
+    """The systems without what cannot be built here, and why; what can be is built."""
+    why = compiled.prepare(console) if COMPILED in systems else ""
+    return [name for name in systems if not (why and name == COMPILED)], why
+
+
 def measure(options: argparse.Namespace, console: Console) -> report.Results:
     """Everything that was asked for."""
     results = report.Results(report.now(), report.machine(), {}, {})
     with contextlib.ExitStack() as stack:
         parts = options.only
-        bench = Bench(stack, console, options.systems)
+        systems, lacking = buildable(options.systems, console)
+        bench = Bench(stack, console, systems)
         results.settings = {
             "rounds": str(options.rounds),
             "seconds": str(options.seconds),
@@ -195,7 +210,7 @@ def measure(options: argparse.Namespace, console: Console) -> report.Results:
         if bench.cores.shared:
             console.print("[red]one core only: proxy and load share it, numbers mean little[/]")
         if set(parts) - {"scale"}:
-            for name in options.systems:
+            for name in systems:
                 bench.start(name)
         results.versions = bench.versions
         for case in CASES:
@@ -208,7 +223,10 @@ def measure(options: argparse.Namespace, console: Console) -> report.Results:
         if "scale" in parts:
             results.scale = scale.measure(bench.site, bench.upstream_port, bench.cores, console)
     results.figures = report.figures(results)
-    results.verdicts = judge(BOUNDS, results.figures)
+    ours = results.settings["judged"] = judged(systems)
+    if lacking:
+        results.settings["not compiled"] = lacking
+    results.verdicts = judge(bounds(ours), results.figures)
     return results
 
 
@@ -229,7 +247,7 @@ def main(argv: list[str] | None = None) -> int:
     report.write(results, options.output)
     report.show(results, console)
     console.print(f"written: {options.output}", highlight=False)
-    compared = {"portico", "envoy"} <= set(options.systems)
+    compared = {results.settings["judged"], "envoy"} <= set(options.systems)
     asked = {part for part in options.only if compared or part == "scale"}
     for bound in failed(results.verdicts, asked):
         console.print(f"[red]gate: {bound.title}[/]")

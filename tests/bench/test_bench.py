@@ -7,7 +7,7 @@ import os
 import pytest
 
 from benchmark import cpu, load, openloop, report, snapshots
-from benchmark.ratios import BOUNDS, Bound, failed, judge, ratio
+from benchmark.ratios import COMPILED, INTERPRETED, Bound, bounds, failed, judge, ratio
 from benchmark.systems import BODIES, DEFAULT_SYSTEMS, REGISTRY
 from portico_ir import codec, invariants
 from portico_ir.model import RoutesUnit, Snapshot, Unit
@@ -142,7 +142,20 @@ def test_bodies_are_as_documented() -> None:
         "1m": 1024 * 1024,
     }
     assert set(DEFAULT_SYSTEMS) <= set(REGISTRY)
-    assert {bound.part for bound in BOUNDS} == {*BODIES, "latency", "scale"}
+    assert {bound.part for bound in bounds(INTERPRETED)} == {*BODIES, "latency", "scale"}
+
+
+def test_the_compiled_system_is_judged_where_there_is_one_and_the_other_is_listed() -> None:
+    both = {"cpu small portico-compiled/envoy": 0.4, "cpu small portico/envoy": 0.7}
+    assert failed(judge(bounds(COMPILED), both), {"small"}) == []
+    assert [
+        entry.verdict
+        for entry in judge(bounds(COMPILED), both)
+        if entry.bound.figure == "cpu small portico/envoy"
+    ] == ["miss"]
+    gates = failed(judge(bounds(INTERPRETED), both), {"small"})
+    assert [gate.figure for gate in gates] == ["cpu small portico/envoy"]
+    assert {COMPILED, INTERPRETED} <= set(DEFAULT_SYSTEMS)
 
 
 def units_of(document: Snapshot) -> dict[str, Unit]:

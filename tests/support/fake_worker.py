@@ -24,6 +24,7 @@ from portico_dataplane.workers.channel import (
     Drain,
     Endpoints,
     Failed,
+    Fallback,
     FrameReader,
     Lines,
     Order,
@@ -85,6 +86,8 @@ class FakeWorker:
                 self.say(Applied(order.serial, digest(order.manifest), refused))
             case Endpoints():
                 self.note(f"endpoints {decode_endpoints(order.endpoints).sequence}")
+            case Fallback():
+                self.note(f"fallback {order.allowed}")
             case Pull():
                 if self.mode != "hang":
                     self.count += 1

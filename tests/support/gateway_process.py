@@ -101,9 +101,14 @@ class GatewayProcess:
 
     @classmethod
     async def start(cls, snapshot: Path | str, *options: str, **environ: str) -> GatewayProcess:
+        """Started on a file, not yet ready."""
+        return await cls.launch("--snapshot", str(snapshot), *options, **environ)
+
+    @classmethod
+    async def launch(cls, *options: str, **environ: str) -> GatewayProcess:
         """Started, not yet ready."""
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "portico_dataplane", "--snapshot", str(snapshot)),
+            *(sys.executable, "-m", "portico_dataplane"),
             *("--host", "127.0.0.1", "--port", "0", "--admin-port", "0", "--drain-delay", "0"),
             *options,
             stdout=PIPE,

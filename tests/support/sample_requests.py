@@ -45,8 +45,9 @@ def make_request(
     variables: dict[str, str] | None = None,
     trace_id: str = TRACE,
     local_paths: bool = False,
+    routed: bool = True,
 ) -> Request:
-    """A routed request; `target` is the request line's, stage prefix included."""
+    """A request; `target` is the request line's, stage prefix included."""
     raw_path, _, query = target.partition("?")
     request = Request()
     request.method = method
@@ -66,11 +67,12 @@ def make_request(
     request.gateway = GatewayUnit(local_paths=local_paths)
     request.api = ApiUnit(uid="u", api_id="abcdef1234", kind=kind, name="pets", namespace="default")
     request.stage = Stage(name=stage, variables=variables or {}, deployment_id="d1")
-    request.route = Route(
-        key=key,
-        match=match_of(kind, key),
-        integration=Broken(reason="a test calls nothing"),
-        resource_id="r12345" if kind is ApiKind.REST else "",
-    )
+    if routed:
+        request.route = Route(
+            key=key,
+            match=match_of(kind, key),
+            integration=Broken(reason="a test calls nothing"),
+            resource_id="r12345" if kind is ApiKind.REST else "",
+        )
     request.path_parameters = path_parameters or {}
     return request

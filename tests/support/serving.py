@@ -6,7 +6,8 @@ one API in a line. Used by tests of modules whose rules need more than one route
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
 from engine import UPSTREAM, Engine, snapshot
@@ -209,15 +210,45 @@ class Serving(Engine):
         return snapshot({"gateway": GatewayUnit(egress_open=True), **units}, {UPSTREAM: at})
 
     def is_clean(self) -> bool:
-        """Nothing is in progress: no request, no call, no task, no deadline of a call."""
-        open_, idle = self.gateway.upstreams.counts()
+        """Nothing is in progress: no request, no call, no task, and nobody waits for a time."""
+        gateway = self.gateway
+        open_, idle = gateway.upstreams.counts()
+        # The pools' own sweep goes on while anything is idle.
+        slots = gateway.deadlines._slots.values()
+        late = {one for slot in slots for one in slot} - {gateway.upstreams}
         return not (
-            self.gateway.connections or self.gateway.in_flight or open_ - idle or self.tasks()
+            gateway.connections or gateway.in_flight or open_ - idle or self.tasks() or late
         )
 
     def until_clean(self) -> None:
         """Wait until everything was given back."""
         self.until(self.is_clean, "everything was given back")
+
+    @staticmethod
+    def beside(send: Callable[[], None]) -> threading.Thread:
+        """Send beside the test, as far as it goes: the other side may not take all of it."""
+
+        def run() -> None:
+            try:
+                send()
+            except OSError:
+                pass  # closed by the test
+
+        thread = threading.Thread(target=run, daemon=True)
+        thread.start()
+        return thread
+
+    def settle_held(self, *, towards_upstreams: bool = False) -> None:
+        """Wait until something is held back: more is written than the other side takes."""
+        gateway = self.gateway
+
+        def held() -> bool:
+            connections: list[Any] = list(gateway.connections)
+            if towards_upstreams:
+                connections = [one for pool in gateway.upstreams.live for one in pool._open]
+            return any(one.transport.get_write_buffer_size() > 256 * 1024 for one in connections)
+
+        self.until(held, "somebody is behind")
 
     async def _start(self) -> None:
         self.gateway = Gateway(self._settings, meters=self.meters, lines=self.lines)
@@ -225,4 +256,3 @@ class Serving(Engine):
         applied = await self.gateway.apply(self.snapshot(self._units))
         assert not applied.refused, applied.refused
         self.port = self.gateway.port
-

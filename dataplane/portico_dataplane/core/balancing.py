@@ -93,6 +93,11 @@ class Balancer:
             endpoint in health and health[endpoint].failing for endpoint in self._endpoints
         )
 
+    @property
+    def none_works(self) -> bool:
+        """Every address failed when it was tried last; False when there is none."""
+        return len(self._health) == len(self._endpoints) > 0
+
     def update(self, endpoints: Iterable[Endpoint]) -> None:
         """Replace the addresses; those that stay keep their health and the turn."""
         before, turn = self._endpoints, self._next

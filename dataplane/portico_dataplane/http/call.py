@@ -107,7 +107,7 @@ class FunctionCall:
         upstream = self._upstream
         assert upstream is not None
         self._attempts += 1
-        pool = self._pool = upstream.pick(time.monotonic())
+        pool = self._pool = upstream.pick(time.monotonic(), self._attempts)
         if pool is None:
             self._end(Unavailable(ErrorKind.NO_ENDPOINT, f"nothing is ready behind {upstream.key}"))
             return

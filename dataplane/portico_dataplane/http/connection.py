@@ -18,6 +18,7 @@ from portico_dataplane.http.body import ChunkedBody, LengthBody, MalformedBody
 from portico_dataplane.http.deadlines import Slot
 from portico_dataplane.http.exchange import Exchange
 from portico_dataplane.http.head import CHUNKED, RequestHead, fault_so_far, parse, too_large
+from portico_dataplane.http.stall import Stall
 from portico_ir.errors import ErrorKind
 
 if TYPE_CHECKING:
@@ -47,25 +48,26 @@ class ClientConnection(asyncio.Protocol):
     _pending = b""
     """Bytes not parsed yet."""
     _pumping = False
-    _body: LengthBody | ChunkedBody | None = None
-    """Reads the request's body until that is whole."""
     _body_bytes = 0
     _checked_bytes = 0
     _paused_by_body = False
     _reading_paused = False
     _lingering = False
+    _behind = False
+    """The client does not read its answers: no further request is begun."""
     _tunnel = False
     _in_head = False
     _deadline = math.inf
     """When what the client owes us is late."""
-    _write_deadline = math.inf
-    """When it has taken nothing of its answer for too long."""
-    _write_mark = 0
+    _unread: Stall
+    """What it has not taken of its answers."""
     _armed_for = math.inf
     """When the one entry among the deadlines comes up."""
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
+        self._body: LengthBody | ChunkedBody | None = None
+        """Reads the body until it is whole (mypyc loses a union's default on the class)."""
         self._slot: Slot = set()
         self.requests_left = int(gateway.settings.max_connection_requests * gateway.jitter())
 
@@ -74,13 +76,13 @@ class ClientConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
         self.transport.set_write_buffer_limits(high=_WRITE_HIGH)
+        self._unread = Stall(self.transport, self._gateway.settings.write_timeout_s)
         peer = transport.get_extra_info("peername")
         local = transport.get_extra_info("sockname")
         self.peer = peer[0] if isinstance(peer, tuple) else ""
         self.port = local[1] if isinstance(local, tuple) else 0
-        now = time.monotonic()
         gateway = self._gateway
-        self.retire_at = now + gateway.settings.max_connection_age_s * gateway.jitter()
+        self.retire_at = time.monotonic() + gateway.settings.max_connection_age_s * gateway.jitter()
         gateway.connections.add(self)
         if len(gateway.connections) > gateway.settings.max_connections:
             self.refuse(ErrorKind.OVERLOAD)
@@ -96,7 +98,7 @@ class ClientConnection(asyncio.Protocol):
             return
         if self._body is not None:
             self._read_body(self._body, data)
-        elif self.exchange is None:
+        elif self.exchange is None and not self._behind:
             self._pending = self._pending + data if self._pending else data
             if not self._pumping:
                 self._pump()
@@ -111,7 +113,7 @@ class ClientConnection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self.closed = True
         self._gateway.connections.discard(self)
-        self._deadline = math.inf
+        self._slot.discard(self)
         exchange = self.exchange
         if exchange is not None:
             self.exchange = None
@@ -119,16 +121,20 @@ class ClientConnection(asyncio.Protocol):
         self._gateway.connection_closed()
 
     def pause_writing(self) -> None:
-        self._write_mark = self.transport.get_write_buffer_size()
-        self._write_deadline = time.monotonic() + self._gateway.settings.write_timeout_s
-        self._arm(self._write_deadline)
+        self._behind = True
+        self._must_read()
         if self.exchange is not None:
             self.exchange.on_client_paused(True)
 
     def resume_writing(self) -> None:
-        self._write_deadline = math.inf
+        if not (self._lingering or self.transport.is_closing()):
+            self._unread.rest()
+        self._behind = False
         if self.exchange is not None:
             self.exchange.on_client_paused(False)
+        elif self._pending and not self._tunnel:
+            self._pause_reading(False)
+            self._pump()
 
     # --- requests ---------------------------------------------------------------------------
 
@@ -138,8 +144,8 @@ class ClientConnection(asyncio.Protocol):
             return  # an exchange that ended at once: the loop below goes on
         self._pumping = True
         try:
-            while self.exchange is None and self._pending and not self._lingering:
-                if self.closed or not self._next_request():
+            while self.exchange is None and self._pending and not self._behind:
+                if self.closed or self._lingering or not self._next_request():
                     break
         finally:
             self._pumping = False
@@ -251,8 +257,7 @@ class ClientConnection(asyncio.Protocol):
         if self._body is not None:
             # Answered before its body was read: discard a short rest, else give up on it.
             if self.may_go_on:
-                self._paused_by_body = False
-                self._pause_reading(False)
+                self.pause_body(False)
                 self._wait(self._gateway.settings.body_timeout_s)
             else:
                 self.linger()
@@ -265,13 +270,12 @@ class ClientConnection(asyncio.Protocol):
         if self._deadline < self._armed_for:
             self._arm(self._deadline)
         if self._reading_paused:
-            self._paused_by_body = False
-            self._pause_reading(False)
+            self.pause_body(False)
         if self._pending:
             self._pump()
 
     def pause_body(self, paused: bool) -> None:
-        """The backend does not keep up: read no more of the body for now."""
+        """The backend does not keep up: read no more of a body, or a tunnel, for now."""
         self._paused_by_body = paused
         self._pause_reading(paused)
 
@@ -307,16 +311,16 @@ class ClientConnection(asyncio.Protocol):
         self._pause_reading(False)
         return rest
 
-    def pause_tunnel(self, paused: bool) -> None:
-        """The backend's side of the tunnel does not keep up."""
-        self._paused_by_body = paused
-        self._pause_reading(paused)
-
     def close_tunnel(self) -> None:
         """The backend closed: flush, then close."""
         self.exchange = None
         if not self.closed:
-            self.transport.close()
+            self._close()
+
+    def _close(self) -> None:
+        """Close once everything is written, as long as the client takes it."""
+        self.transport.close()
+        self._must_read()
 
     def abort(self) -> None:
         """Cut the connection: after the first byte of an answer there is no other error."""
@@ -324,24 +328,22 @@ class ClientConnection(asyncio.Protocol):
             self.transport.abort()
 
     def linger(self) -> None:
-        """Send what is written, say FIN, and read (discarding) until the client closes.
-
-        Closing with unread bytes would send a RST that may destroy our answer.
-        """
+        """Say FIN behind what is written, and read (discarding) until the client closes: to
+        close with unread bytes would send a RST that may destroy our answer."""
         if self.closed or self._lingering:
             return
         self._lingering = True
         self._pending = b""
-        self._paused_by_body = False
-        self._pause_reading(False)
+        self.pause_body(False)
         if self.transport.can_write_eof():
             self.transport.write_eof()
+        self._must_read()
         self._wait(_LINGER_S)
 
     def shut(self) -> None:
         """Drain: close now if nothing is in progress."""
         if self.exchange is None and not self._pending and not self.closed:
-            self.transport.close()
+            self._close()
 
     # --- time -------------------------------------------------------------------------------
 
@@ -362,33 +364,31 @@ class ClientConnection(asyncio.Protocol):
         if self.closed:
             return
         now = time.monotonic()
-        if now >= self._write_deadline and not self._still_reads(now):
+        if self._unread.stalled(now):
             self.abort()
             return
         if now >= self._deadline:
             self._deadline = math.inf
             self._expired()
-        nearest = min(self._deadline, self._write_deadline)
-        if nearest != math.inf and not self.closed:
-            self._arm(nearest)
+        self._arm(min(self._deadline, self._unread.due))
 
-    def _still_reads(self, now: float) -> bool:
-        """Whether the client took anything of its answer since it was last looked at."""
-        size = self.transport.get_write_buffer_size()
-        moved = size < self._write_mark
-        self._write_mark = size
-        self._write_deadline = now + self._gateway.settings.write_timeout_s
-        return moved
+    def _must_read(self) -> None:
+        """From now on the client must take something of what is written, in time."""
+        self._unread.watch(time.monotonic())
+        self._arm(self._unread.due)
 
     def _expired(self) -> None:
         if self._lingering:
-            self.abort()
+            if self.transport.get_write_buffer_size():
+                self._wait(_LINGER_S)  # it is slow, but the answer is not cut for that
+            else:
+                self.abort()
         elif self._body is not None:
             self._check_body_rate()
         elif self._in_head:
             self.refuse(ErrorKind.HEAD_TIMEOUT)
         else:
-            self.transport.close()
+            self._close()
 
     def _check_body_rate(self) -> None:
         settings = self._gateway.settings

@@ -25,6 +25,14 @@ class Expiring(Protocol):
 Slot = set[Expiring]
 
 
+class Schedule(Protocol):
+    """What `Deadlines` is to those who only wait now and then."""
+
+    def schedule(self, waiting: Expiring, seconds: float) -> Slot:
+        """Call `waiting.on_deadline()` once, `seconds` from now at the earliest."""
+        ...
+
+
 class Deadlines:
     """Slots by tick; `schedule` returns the slot, leaving it is `slot.discard(self)`."""
 

@@ -36,6 +36,7 @@ from portico_dataplane.http.buffering import Buffering
 from portico_dataplane.http.forwarding import Forwarding
 from portico_dataplane.http.head import RequestHead
 from portico_dataplane.http.lines import as_lines, headers_of
+from portico_dataplane.http.tunnel import Tunnel
 from portico_dataplane.runtime import ApiRuntime, RouteRuntime, StageRuntime
 from portico_ir.errors import ErrorKind
 from portico_ir.model import ApiKind
@@ -58,8 +59,6 @@ class Exchange:
     _api: ApiRuntime | None = None
     _stage: StageRuntime | None = None
     _route: RouteRuntime | None = None
-    _work: Forwarding | Buffering | None = None
-    """The integration at work."""
 
     def __init__(
         self, gateway: Gateway, client: ClientConnection, head: RequestHead, now: float
@@ -72,6 +71,8 @@ class Exchange:
         self.keep_alive = head.fields.keep_alive
         self.request = Request()
         self.outcome = Outcome()
+        self._work: Forwarding | Buffering | Tunnel | None = None
+        """The integration at work (mypyc loses a union's default on the class)."""
 
     # --- arrive, route ----------------------------------------------------------------------
 
@@ -207,16 +208,20 @@ class Exchange:
         else:
             self.reject(kind)
 
+    def hand_over(self, tunnel: Tunnel) -> None:
+        """The backend switched: from here on this is the work."""
+        self._work = tunnel
+
     def on_client_paused(self, paused: bool) -> None:
         """The client is behind with reading, or not any more."""
         work = self._work
-        if isinstance(work, Forwarding):
+        if isinstance(work, Forwarding | Tunnel):
             work.on_client_paused(paused)
 
     def on_client_tunnel_data(self, data: bytes) -> None:
         """Bytes of a tunnel."""
         work = self._work
-        if isinstance(work, Forwarding):
+        if isinstance(work, Tunnel):
             work.on_client_tunnel_data(data)
 
     def on_client_gone(self) -> None:

@@ -17,6 +17,7 @@ from portico_dataplane.http import answer
 from portico_dataplane.http.body import LAST_CHUNK, chunk
 from portico_dataplane.http.head import CHUNKED
 from portico_dataplane.http.pools import Pool, Upstream
+from portico_dataplane.http.tunnel import Tunnel
 from portico_dataplane.http.upstream import UpstreamConnection
 from portico_dataplane.integrations.http import HttpForward, Unforwardable
 from portico_ir.errors import ErrorKind
@@ -93,7 +94,7 @@ class Forwarding:
     def _attempt(self) -> None:
         self._attempts += 1
         upstream = self._upstream
-        pool = upstream.pick(self._exchange.started)
+        pool = upstream.pick(self._exchange.started, self._attempts)
         if pool is None:
             cause = f"nothing is ready behind {upstream.key}"
             self._exchange.reject(ErrorKind.NO_ENDPOINT, cause)
@@ -105,6 +106,10 @@ class Forwarding:
         else:
             self._queued_in = pool
             pool.connect(self)
+            if self._slot is None and not self._done:
+                # Behind requests that stream for hours it must not wait as long.
+                self._timeout_from = time.monotonic()
+                self._wake_in(self._forward.timeout_s)
 
     def on_connection(self, connection: UpstreamConnection) -> None:
         """Send the head, and the body as far as it is here."""
@@ -182,10 +187,7 @@ class Forwarding:
         """The backend takes no more bytes for now: neither do we."""
         if self._done:
             return
-        if self._tunnel:
-            self._exchange.client.pause_tunnel(paused)
-        else:
-            self._exchange.client.pause_body(paused)
+        self._exchange.client.pause_body(paused)
 
     # --- from the backend ---------------------------------------------------------------------
 
@@ -219,6 +221,11 @@ class Forwarding:
             transport.writelines((head, body))
         if complete:
             self._complete(now)
+        elif self._slot is not None and self._forward.timeout_s > self._body_timeout():
+            self._wake_in(self._body_timeout())
+
+    def _body_timeout(self) -> float:
+        return self._exchange.gateway.settings.upstream_body_timeout_s
 
     def _framing(
         self, connection: UpstreamConnection, status: int, body: bytes, complete: bool
@@ -286,10 +293,7 @@ class Forwarding:
             return
         exchange = self._exchange
         if exchange.answered:
-            if self._tunnel:
-                exchange.end_tunnel()
-            else:
-                exchange.cut(cause)
+            exchange.cut(cause)
             return
         upstream = self._upstream
         if connection.received or not connection.reused:
@@ -317,22 +321,18 @@ class Forwarding:
         outcome.response_length = len(rest)
         exchange.answered = True
         exchange.keep_alive = False
-        client = exchange.client
-        client.transport.write(answer.upgrade_head(connection.answer.lines) + rest)
-        early = client.become_tunnel()
-        if early:
-            connection.transport.write(early)
+        upstream = self._upstream
+        if upstream.sole is None:
+            upstream.balancer.succeeded(self._pool.endpoint)
+        self._connection = None
+        self.end()
+        tunnel = Tunnel(exchange, connection)
+        connection.user = tunnel
+        exchange.hand_over(tunnel)
+        tunnel.begin(answer.upgrade_head(connection.answer.lines) + rest)
 
     def on_tunnel_data(self, data: bytes) -> None:
-        """Bytes of the backend's side of the tunnel."""
-        exchange = self._exchange
-        exchange.outcome.response_length += len(data)
-        exchange.client.transport.write(data)
-
-    def on_client_tunnel_data(self, data: bytes) -> None:
-        """Bytes of the client's side of the tunnel."""
-        if self._connection is not None:
-            self._connection.transport.write(data)
+        """Never: the tunnel is told."""
 
     # --- time, end ----------------------------------------------------------------------------
 
@@ -340,25 +340,31 @@ class Forwarding:
         """The integration's timeout or, while a body streams, its idle timeout (AWS §3.20)."""
         exchange = self._exchange
         self._slot = None
-        if self._done or (self._tunnel and exchange.answered):
+        if self._done:
             return
-        settings = exchange.gateway.settings
-        limit = settings.upstream_body_timeout_s if exchange.answered else self._forward.timeout_s
+        limit = self._body_timeout() if exchange.answered else self._forward.timeout_s
         left = self._timeout_from + limit - time.monotonic()
         if left > 0:
-            self._slot = exchange.gateway.deadlines.schedule(self, left)
+            self._wake_in(left)
         elif exchange.answered:
             exchange.cut("the backend sent nothing for too long")
         else:
-            self._upstream.balancer.failed(self._pool.endpoint, time.monotonic())
+            if self._connection is not None:
+                self._upstream.balancer.failed(self._pool.endpoint, time.monotonic())
             exchange.reject(ErrorKind.INTEGRATION_TIMEOUT, "no answer in time")
+
+    def _wake_in(self, seconds: float | None) -> None:
+        """`on_deadline` then, and not when it was said before; None: not at all."""
+        if self._slot is not None:
+            self._slot.discard(self)
+            self._slot = None
+        if seconds is not None:
+            self._slot = self._exchange.gateway.deadlines.schedule(self, seconds)
 
     def end(self) -> None:
         """The exchange is over: hold nothing any more."""
         self._done = True
-        if self._slot is not None:
-            self._slot.discard(self)
-            self._slot = None
+        self._wake_in(None)
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()

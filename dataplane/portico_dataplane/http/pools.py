@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
 from portico_dataplane.core.balancing import Balancer
-from portico_dataplane.core.retries import RetryBudget
+from portico_dataplane.core.retries import MOST_ATTEMPTS, RetryBudget
 from portico_dataplane.effects.dialer import Dialer, DialError
 from portico_dataplane.http.upstream import UpstreamConnection, UpstreamUser
 from portico_dataplane.tasks import spawn
@@ -24,7 +24,7 @@ from portico_ir.model import Endpoint
 if TYPE_CHECKING:
     import ssl
 
-    from portico_dataplane.http.deadlines import Deadlines
+    from portico_dataplane.http.deadlines import Schedule
     from portico_dataplane.settings import Settings
 
 
@@ -143,6 +143,11 @@ class Pool:
             self._idle.remove(connection)
         self._serve_waiting()
 
+    def expect_end(self, connection: UpstreamConnection) -> None:
+        """`connection` still sends; it must come to an end."""
+        registry = self._upstream.registry
+        registry.deadlines.schedule(connection, registry.settings.write_timeout_s)
+
     def _serve_waiting(self) -> None:
         if self._waiting:
             self.connect(self._waiting.popleft())
@@ -182,6 +187,7 @@ class Upstream:
     """Everything that answers for one target: its addresses, their health, their pools."""
 
     __slots__ = (
+        "_cluster_ip",
         "_pools",
         "balancer",
         "budget",
@@ -190,6 +196,7 @@ class Upstream:
         "retired",
         "server_name",
         "sole",
+        "standby",
         "tls",
         "trusted",
     )
@@ -215,15 +222,37 @@ class Upstream:
         """Nothing names it any more."""
         self.sole: Pool | None = None
         """The one pool when there is one address: no choice to make."""
+        self.standby: Endpoint | None = None
+        """The Service's ClusterIP, while it may stand in for addresses that all fail."""
+        self._cluster_ip: Endpoint | None = None
         self._pools: dict[Endpoint, Pool] = {}
 
     def update(self, endpoints: Iterable[Endpoint]) -> None:
         """Replace the addresses; connections to those that left end when their answer does."""
         wanted = tuple(endpoints)
-        for endpoint in [e for e in self._pools if e not in wanted]:
+        for endpoint in [e for e in self._pools if e not in wanted and e != self.standby]:
             self._pools.pop(endpoint).retire()
         self.balancer.update(wanted)
-        self.sole = self._pool(wanted[0]) if len(wanted) == 1 else None
+        self._simplify()
+
+    def set_cluster_ip(self, address: Endpoint | None) -> None:
+        """What the configuration says of the Service; None: it has no ClusterIP."""
+        if address != self._cluster_ip:
+            self._cluster_ip = address
+            self.allow_fallback(allowed=self.registry.fallback)
+
+    def allow_fallback(self, *, allowed: bool) -> None:
+        """Whether the ClusterIP may stand in. Only then does `pick` have anything to ask."""
+        before, self.standby = self.standby, self._cluster_ip if allowed else None
+        wanted = [self.standby, *self.balancer.endpoints]
+        if before in self._pools and before not in wanted:
+            self._pools.pop(before).retire()
+        self._simplify()
+
+    def _simplify(self) -> None:
+        endpoints = self.balancer.endpoints
+        alone = len(endpoints) == 1 and self.standby is None
+        self.sole = self._pool(endpoints[0]) if alone else None
 
     def retire(self) -> None:
         """Nothing names it any more. A request that began with it still reaches its addresses
@@ -232,10 +261,15 @@ class Upstream:
         for pool in self._pools.values():
             pool.retire()
 
-    def pick(self, now: float) -> Pool | None:
-        """The pool of the address to use next; `None`: there is no address."""
+    def pick(self, now: float, attempt: int = 1) -> Pool | None:
+        """The pool of the address to use next; `None`: there is no address.
+
+        `attempt` counts within one request: where a ClusterIP may stand in, the last one is its.
+        """
         if self.sole is not None:
             return self.sole
+        if self.standby is not None and (attempt >= MOST_ATTEMPTS or self.balancer.none_works):
+            return self._pool(self.standby)
         endpoint = self.balancer.pick(now)
         return None if endpoint is None else self._pool(endpoint)
 
@@ -258,15 +292,17 @@ class Upstreams:
 
     SWEEP_S: Final = 1.0
 
-    def __init__(self, settings: Settings, dialer: Dialer, deadlines: Deadlines) -> None:
+    def __init__(self, settings: Settings, dialer: Dialer, deadlines: Schedule) -> None:
         self.settings = settings
         self.dialer = dialer
-        self._deadlines = deadlines
+        self.deadlines = deadlines
         self._by_key: dict[str, Upstream] = {}
         self.live: set[Pool] = set()
         """Pools with a connection, those of addresses and upstreams that left included."""
         self._dials: set[asyncio.Task[None]] = set()
         self._watched: set[Pool] = set()
+        self.fallback = False
+        """Whether ClusterIPs may stand in for addresses that all fail."""
         self._sweeping = False
 
     def get(
@@ -285,6 +321,12 @@ class Upstreams:
             )
         return upstream
 
+    def set_fallback(self, *, allowed: bool) -> None:
+        """Whether ClusterIPs may stand in: no operator tells of addresses any more."""
+        self.fallback = allowed
+        for upstream in self._by_key.values():
+            upstream.allow_fallback(allowed=allowed)
+
     def retain(self, keys: set[str]) -> None:
         """Forget upstreams that no configuration names any more."""
         for key in [key for key in self._by_key if key not in keys]:
@@ -296,12 +338,20 @@ class Upstreams:
         if upstream is not None:
             upstream.retire()
 
+    def redial(self) -> None:
+        """What may be reached has changed: connections to URLs are made, and checked, anew."""
+        for upstream in self._by_key.values():
+            if not upstream.trusted:
+                endpoints = upstream.balancer.endpoints
+                upstream.update(())
+                upstream.update(endpoints)
+
     def watch(self, pool: Pool) -> None:
         """`pool` has idle connections: sweep it until it has none."""
         self._watched.add(pool)
         if not self._sweeping:
             self._sweeping = True
-            self._deadlines.schedule(self, self.SWEEP_S)
+            self.deadlines.schedule(self, self.SWEEP_S)
 
     def on_deadline(self) -> None:
         """Sweep."""
@@ -309,7 +359,7 @@ class Upstreams:
         self._watched = {pool for pool in self._watched if pool.sweep(now)}
         self._sweeping = bool(self._watched)
         if self._sweeping:
-            self._deadlines.schedule(self, self.SWEEP_S)
+            self.deadlines.schedule(self, self.SWEEP_S)
 
     def counts(self) -> tuple[int, int]:
         """(open, idle) connections in all."""

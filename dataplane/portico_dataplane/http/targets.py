@@ -85,6 +85,7 @@ class Targets:
         if key not in known:
             known.add(key)
             upstream.update(self._endpoints.get(target.upstream, ()))
+        upstream.set_cluster_ip(_endpoint(target.cluster_ip))
         return upstream
 
     def by_address(self, scheme: str, host: str, port: int) -> Upstream:
@@ -150,6 +151,14 @@ class Targets:
         self._endpoints = {u: found for u, found in self._endpoints.items() if u in needed}
         self._static &= keys
         self._upstreams.retain(keys | set(self._dynamic))
+
+
+def _endpoint(address: str) -> Endpoint | None:
+    """`ip:port` or `[ip]:port`; a headless Service has no such address."""
+    host, _, port = address.rpartition(":")
+    if not host or not port.isascii() or not port.isdigit():
+        return None
+    return Endpoint(host=host.removeprefix("[").removesuffix("]"), port=int(port))
 
 
 def _host_line(authority: str) -> bytes:

@@ -152,6 +152,20 @@ class UpstreamConnection(asyncio.Protocol):
             self._pool.lost(self)
             self.transport.abort()
 
+    def finish(self) -> None:
+        """Close when all that was written has gone out; the user hears nothing more."""
+        self.user = None
+        if not self.closed:
+            self.closed = True
+            self._pool.lost(self)
+            self.transport.close()
+            if self.transport.get_write_buffer_size():
+                self._pool.expect_end(self)
+
+    def on_deadline(self) -> None:
+        """It has not gone out for too long."""
+        self.transport.abort()
+
     # --- asyncio.Protocol -------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

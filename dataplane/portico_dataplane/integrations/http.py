@@ -253,6 +253,9 @@ class HttpForward:
     def _with_mapped_headers(self, request: Request, lines: list[bytes]) -> list[bytes]:
         """Header lines with the mapped ones in place of any other of their name (AWS §3.4)."""
         mapped = self._mapped_headers(request)
+        hosts = [pair for pair in mapped if pair[0].lower() == b"host"]
+        if len(hosts) > 1:  # RFC 9112 §3.2: a request has one, whatever its source has
+            mapped = [pair for pair in mapped if pair not in hosts] + hosts[-1:]
         names = frozenset(name.lower() for name, _ in mapped)
         kept = [
             line

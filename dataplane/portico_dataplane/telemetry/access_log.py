@@ -143,13 +143,14 @@ def dev_line(request: Request, outcome: Outcome) -> str:
     """The short line of `portico dev`: what came, what it got, where it went, why it failed."""
     query = f"?{request.query}" if request.query else ""
     parts = [str(outcome.status or "---"), f"{request.method} {request.raw_path}{query}"]
-    # A request that was refused before routing has no API, stage or route.
+    # A request that was refused on its way has no route, no stage, or not even an API.
     api = getattr(request, "api", None)
     stage = getattr(request, "stage", None)
     route = getattr(request, "route", None)
-    if api is not None:
-        parts.append(f"{api.name}/{stage.name}" if stage is not None else api.name)
-    if route is not None:
+    if api is not None and api.name:
+        named = f"/{stage.name}" if stage is not None and stage.name else ""
+        parts.append(f"{api.name}{named}")
+    if route is not None and route.key:
         parts.append(f"[{route.key}]")
     parts.append(f"{_size(outcome.response_length)} {outcome.response_latency_ms:.1f}ms")
     if outcome.integration_latency_ms >= 0:

@@ -65,6 +65,12 @@ class Endpoints(msgspec.Struct, frozen=True, tag=True):
     endpoints: bytes
 
 
+class Fallback(msgspec.Struct, frozen=True, tag=True):
+    """Whether ClusterIPs may stand in for addresses that all fail: no operator tells of others."""
+
+    allowed: bool
+
+
 class Pull(msgspec.Struct, frozen=True, tag=True):
     """Send readings; answered by `Pulled`."""
 
@@ -81,7 +87,7 @@ class Drain(msgspec.Struct, frozen=True, tag=True):
     seconds: float
 
 
-Order = Begin | Units | Apply | Endpoints | Pull | Announce | Drain
+Order = Begin | Units | Apply | Endpoints | Fallback | Pull | Announce | Drain
 
 
 # --- what a worker says ---------------------------------------------------------------------

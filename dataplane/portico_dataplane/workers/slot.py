@@ -30,6 +30,7 @@ from portico_dataplane.workers.channel import (
     Drain,
     Endpoints,
     Failed,
+    Fallback,
     Lines,
     Pull,
     Pulled,
@@ -109,6 +110,7 @@ class Slot:
         self._outstanding = 0
         self._pull: asyncio.Future[None] | None = None
         self._pulls = 0
+        self._fallback = False
         self._stopping = asyncio.Event()
         self._gone = asyncio.Event()
 
@@ -152,6 +154,11 @@ class Slot:
     def set_endpoints(self, encoded: bytes) -> None:
         """Pass new addresses on."""
         self._send(Endpoints(encoded))
+
+    def set_fallback(self, *, allowed: bool) -> None:
+        """Pass on whether ClusterIPs may stand in; a replacement worker is told too."""
+        self._fallback = allowed
+        self._send(Fallback(allowed))
 
     def pull(self) -> asyncio.Future[None]:
         """Ask for readings; done when they are in, or when there is nobody to ask."""
@@ -208,6 +215,8 @@ class Slot:
         self._gone.clear()
         self._channel = await reports(ours, self._take, self._lost)
         self._channel.send(Begin(self._settings, self.number, list(fds[1:])))
+        if self._fallback:
+            self._channel.send(Fallback(allowed=True))
         self.offer()
         if self._stopping.is_set():  # told so while it was being started
             self.kill()
@@ -272,7 +281,7 @@ class Slot:
             case Failed():
                 self.failure = report.reason
 
-    def _send(self, order: Endpoints | Pull | Announce | Drain) -> None:
+    def _send(self, order: Endpoints | Fallback | Pull | Announce | Drain) -> None:
         if self._channel is not None:
             self._channel.send(order)
 

@@ -132,6 +132,11 @@ class Supervisor:
         for slot in self._slots:
             slot.set_endpoints(encoded)
 
+    def set_fallback(self, *, allowed: bool) -> None:
+        """Whether ClusterIPs may stand in for addresses that all fail."""
+        for slot in self._slots:
+            slot.set_fallback(allowed=allowed)
+
     def reload_failed(self) -> None:
         """Count a snapshot that could not be read."""
         self._counters["config_reload_failures"] += 1

@@ -34,6 +34,7 @@ from portico_dataplane.workers.channel import (
     Drain,
     Endpoints,
     Failed,
+    Fallback,
     Lines,
     Order,
     Pull,
@@ -61,6 +62,7 @@ class Worker:
         self._units: dict[str, bytes] = {}
         self._apply: Apply | None = None
         self._endpoints: Endpoints | None = None
+        self._fallback = False
         self._drain: Drain | None = None
         self._orphaned = False
         self.drained = False
@@ -119,6 +121,10 @@ class Worker:
             case Endpoints():
                 self._endpoints = order
                 self._wake.set()
+            case Fallback():
+                self._fallback = order.allowed
+                if self._gateway is not None and self._started:
+                    self._gateway.set_fallback(allowed=order.allowed)
             case Pull():
                 self._send_readings(order.serial)
             case Announce():
@@ -146,6 +152,7 @@ class Worker:
         if not self._started:
             await self._gateway.start([])
             self._started = True
+            self._gateway.set_fallback(allowed=self._fallback)
         try:
             manifest = decode_manifest(order.manifest)
             snapshot = Snapshot(

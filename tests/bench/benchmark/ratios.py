@@ -77,15 +77,29 @@ def failed(verdicts: Iterable[Verdict], asked: Collection[str]) -> list[Bound]:
 
 
 EDIT = "units an edit rebuilds"
+INTERPRETED = "portico"
+COMPILED = "portico-compiled"
 
-BOUNDS = (
-    Bound("cpu small portico/envoy", "small", "plain, CPU ÷ Envoy's: gate", 0.60, enforced=True),
-    Bound("cpu small portico/envoy", "small", "plain, CPU ÷ Envoy's: goal", 0.50),
-    Bound("cpu small portico/haproxy", "small", "plain, CPU ÷ HAProxy's", 2.0),
-    Bound("cpu 10k portico/envoy", "10k", "10 KB, CPU ÷ Envoy's", 0.55),
-    Bound("cpu 1m portico/envoy", "1m", "1 MB, CPU ÷ Envoy's", 1.0),
-    Bound("cpu small portico-2/portico", "small", "2 workers ÷ 1, CPU per request", 1.05),
-    Bound("added p99 portico/haproxy", "latency", "p99 added at half load ÷ HAProxy's", 2.0),
+
+def bounds(ours: str) -> tuple[Bound, ...]:
+    """design.md §10, judged on the system `ours`: the compiled one where it can be built, because
+    that is what an image ships; the interpreted one is listed beside it."""
+    found = [
+        Bound(f"cpu small {ours}/envoy", "small", f"plain: {ours} ÷ Envoy", 0.60, enforced=True),
+        Bound(f"cpu small {ours}/envoy", "small", f"plain: {ours} ÷ Envoy", 0.50),
+        Bound(f"cpu small {ours}/haproxy", "small", f"plain: {ours} ÷ HAProxy", 2.0),
+        Bound(f"cpu 10k {ours}/envoy", "10k", f"10 KB: {ours} ÷ Envoy", 0.55),
+        Bound(f"cpu 1m {ours}/envoy", "1m", f"1 MB: {ours} ÷ Envoy", 1.0),
+        Bound(f"added p99 {ours}/haproxy", "latency", f"p99 added: {ours} ÷ HAProxy", 2.0),
+    ]
+    if ours != INTERPRETED:
+        plain = f"plain: {INTERPRETED} (interpreted) ÷ Envoy"
+        found.append(Bound(f"cpu small {INTERPRETED}/envoy", "small", plain, 0.60))
+    return (*found, *_OTHERS)
+
+
+_OTHERS = (
+    Bound("cpu small portico-2/portico", "small", "plain: 2 workers ÷ 1", 1.05),
     Bound("100x100 build s", "scale", "100 APIs × 100: decode + build, s", 1.0, enforced=True),
     Bound("1x10000 build s", "scale", "1 API × 10,000: decode + build, s", 1.0, enforced=True),
     Bound("100x100 worker MB", "scale", "100 APIs × 100: worker, MB", 150, enforced=True),
@@ -109,4 +123,4 @@ BOUNDS = (
     Bound("100x100 cold start s", "scale", "100 APIs × 100: cold start to serving, s", 3),
     Bound("1x10000 cold start s", "scale", "1 API × 10,000: cold start to serving, s", 3),
 )
-"""design.md §10; a gate is what this state of the project must already reach."""
+"""What does not depend on it; a gate is what this state of the project must already reach."""

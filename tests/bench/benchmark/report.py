@@ -213,6 +213,8 @@ def show(results: Results, console: Console) -> None:
     if results.scale:
         console.print(_scale(results.scale))
     console.print(_verdicts(results.verdicts))
+    if why := results.settings.get("not compiled"):
+        console.print(f"judged on the interpreted system: {why}", highlight=False)
     absent = [entry.bound.title for entry in results.verdicts if entry.measured is None]
     if absent:
         console.print(f"not measured: {'; '.join(absent)}", highlight=False)

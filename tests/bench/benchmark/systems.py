@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmark import snapshots, tools
+from benchmark import compiled, snapshots, tools
 from portico_ir import codec
 
 _PRINTABLE = bytes(range(32, 96))
@@ -219,15 +219,24 @@ def portico_command(snapshot: Path, site: Site, workers: int = 1) -> list[str]:
     return [*module, *ports, "--workers", str(workers), "--drain-delay", "0"]
 
 
-def _portico_version(site: Site) -> str:
+def _portico_compiled(site: Site) -> list[str]:
+    return [*compiled.chosen(), *_portico(1)(site)]
+
+
+def _portico_compiled_version(site: Site) -> str:
+    return _portico_version(site, *compiled.chosen())
+
+
+def _portico_version(site: Site, *prefix: str) -> str:
     code = (
-        "import importlib.metadata as m, sys, sysconfig;"
+        "import importlib.metadata as m, sys, sysconfig, portico_dataplane.http.exchange as hot;"
         "plain = '--enable-optimizations' not in (sysconfig.get_config_var('CONFIG_ARGS') or '');"
-        "print('portico', m.version('portico'), 'on Python', sys.version.split()[0],"
+        "how = 'interpreted' if hot.__file__.endswith('.py') else 'compiled';"
+        "print('portico', m.version('portico'), how, 'on Python', sys.version.split()[0],"
         "'(built without --enable-optimizations)' if plain else '(optimised build)',"
         "'uvloop', m.version('uvloop'), 'httptools', m.version('httptools'))"
     )
-    return tools.version_line([tools.PYTHON, "-c", code])
+    return tools.version_line([*prefix, tools.PYTHON, "-c", code])
 
 
 def _envoy_version(site: Site) -> str:
@@ -247,9 +256,11 @@ REGISTRY: dict[str, System] = {
         System("haproxy", "haproxy", _haproxy, _version_of("haproxy")),
         System("envoy", None, _envoy, _envoy_version),
         System("portico", None, _portico(1), _portico_version),
+        System("portico-compiled", None, _portico_compiled, _portico_compiled_version),
         System("portico-2", None, _portico(2), _portico_version),
     )
 }
-"""`portico-2` (two workers on the one core) is for the comparison of design.md §10."""
+"""`portico-compiled` has its hot modules compiled (`make compiled`); `portico-2` (two workers on
+the one core) is for the comparison of design.md §10."""
 
-DEFAULT_SYSTEMS = ("nginx", "haproxy", "envoy", "portico")
+DEFAULT_SYSTEMS = ("nginx", "haproxy", "envoy", "portico", "portico-compiled")

@@ -658,7 +658,9 @@ def to(upstream: str) -> HttpProxy:
 
 
 async def test_upstreams_that_nothing_names_are_dropped(building: Build) -> None:
-    await building.of(shop((get("/a", integration=to("t/a:1")), get("/b", integration=to("t/b:1")))))
+    await building.of(
+        shop((get("/a", integration=to("t/a:1")), get("/b", integration=to("t/b:1"))))
+    )
     assert building.keys() == {"http:service:t/a:1", "http:service:t/b:1"}
     await building.of(shop((get("/a", integration=to("t/a:1")),)))
     assert building.keys() == {"http:service:t/a:1"}
@@ -730,9 +732,7 @@ async def turns_during(building: Build, document: Snapshot) -> int:
     return turns
 
 
-async def test_a_build_lets_requests_run(
-    building: Build, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_build_lets_requests_run(building: Build, monkeypatch: pytest.MonkeyPatch) -> None:
     """Design §6: slices. Where the clock says so, it yields at least once in a few dozen routes."""
     monkeypatch.setattr(build, "SLICE_S", 0.0)
     routes = 20 * PER_SHARD

@@ -152,8 +152,7 @@ def test_variables_of_a_refusal() -> None:
 
 
 def test_a_request_that_never_reached_a_route_has_a_line() -> None:
-    request = make_request()
-    del request.route
+    request = make_request(routed=False)
     line = compile_format("$context.status $context.resourcePath $context.path")
     assert line(request, finished(status=404)) == "404 - /pets/7"
     assert value("resourcePath", request) is None

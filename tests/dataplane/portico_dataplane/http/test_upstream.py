@@ -11,7 +11,6 @@ import pytest
 
 from fake_upstreams import OK, FakeDeadlines, FakeDialer, User, Wire
 from portico_dataplane.effects.dialer import Dialer
-from portico_dataplane.http.deadlines import Deadlines
 from portico_dataplane.http.pools import Upstreams
 from portico_dataplane.http.upstream import UpstreamConnection
 from portico_dataplane.settings import Settings
@@ -20,9 +19,7 @@ from portico_ir.model import Endpoint
 
 def connected(**settings: Any) -> tuple[User, UpstreamConnection, Upstreams]:
     """A user with a new connection, without a loop."""
-    registry = Upstreams(
-        Settings(**settings), cast(Dialer, FakeDialer()), cast(Deadlines, FakeDeadlines())
-    )
+    registry = Upstreams(Settings(**settings), cast(Dialer, FakeDialer()), FakeDeadlines())
     upstream = registry.get("it", trusted=True)
     upstream.update((Endpoint(host="10.0.0.1", port=80),))
     assert upstream.sole is not None

@@ -6,7 +6,7 @@ a backend, or awaits is left out: compiling it gains nothing a user would notice
 makes one more module that cannot be patched or subclassed. So are modules whose whole work is
 one call into C already (msgspec, re).
 
-Read by `native/build.py`, and by `native/proof.py` for what must be native in a test run. A new
+Read by `native_build.py`, and by `native_proof.py` for what must be native in a test run. A new
 module of the request path belongs here once the microbenchmark shows it.
 """
 
@@ -18,6 +18,7 @@ PACKAGES: Final = ("portico_ir", "portico_dataplane")
 """What is laid beside the compiled modules, so that one folder holds a whole data plane."""
 
 HOT: Final = (
+    "portico_dataplane.arrival",
     "portico_dataplane.core.forwarding",
     "portico_dataplane.core.identifiers",
     "portico_dataplane.core.messages",
@@ -27,13 +28,34 @@ HOT: Final = (
     "portico_dataplane.holder",
     "portico_dataplane.http.answer",
     "portico_dataplane.http.body",
+    "portico_dataplane.http.buffering",
     "portico_dataplane.http.connection",
     "portico_dataplane.http.deadlines",
     "portico_dataplane.http.exchange",
     "portico_dataplane.http.forwarding",
     "portico_dataplane.http.head",
     "portico_dataplane.http.lines",
+    "portico_dataplane.http.pools",
+    "portico_dataplane.http.stall",
+    "portico_dataplane.http.tunnel",
     "portico_dataplane.http.upstream",
+    "portico_dataplane.http.upstream_head",
     "portico_dataplane.integrations.http",
     "portico_dataplane.runtime",
 )
+
+NEAR: Final = {
+    "portico_dataplane.core.balancing": "asked only where an upstream has several addresses",
+    "portico_dataplane.core.context": "access logs and mappings that name $context",
+    "portico_dataplane.core.egress": "once per connection to a backend",
+    "portico_dataplane.core.errors": "answers that are refusals",
+    "portico_dataplane.core.explanation": "portico explain",
+    "portico_dataplane.core.paths": "paths with escapes only",
+    "portico_dataplane.core.phases": "data",
+    "portico_dataplane.core.templates": "prepared ones are joins of a few strings",
+    "portico_dataplane.core.verdicts": "named tuples: made in C already",
+    "portico_dataplane.http.call": "functions: JSON outweighs it",
+    "portico_dataplane.http.targets": "once per configuration",
+}
+"""Modules of the packages that requests run through, and why each is not hot: so that a module
+split off a hot one is noticed (tests/native/test_hot_modules.py)."""

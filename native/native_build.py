@@ -20,22 +20,34 @@ import sys
 import sysconfig
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
-from modules import HOT, PACKAGES
+from hot_modules import HOT, PACKAGES
 
 ROOT: Final = Path(__file__).resolve().parent.parent
-SOURCES: Final = ROOT / "dataplane"
-PLACE: Final = ROOT / "build" / "compiled"
+SUFFIX: Final = str(sysconfig.get_config_var("EXT_SUFFIX"))
 DIGEST: Final = ".digest"
 LIBRARY: Final = "portico_native"
 NO_COMPILER: Final = 3
 """Exit code: nothing is wrong with the tree, this machine cannot compile."""
-_TOOLS: Final = ("mypy", "setuptools")
+HERE: Final = "--here"
+"""Asks for the step that runs as a process of its own."""
 
 
 class Failed(Exception):
     """The build went wrong; the message is for people."""
+
+
+class Build(NamedTuple):
+    """What is made of what."""
+
+    sources: Path
+    packages: tuple[str, ...]
+    hot: tuple[str, ...]
+    place: Path
+
+
+CHECKOUT: Final = Build(ROOT / "dataplane", PACKAGES, HOT, ROOT / "build" / "compiled")
 
 
 def lacking() -> str:
@@ -48,50 +60,46 @@ def lacking() -> str:
     return ""
 
 
-def sources() -> list[Path]:
-    """Every file that is laid into the result, in order."""
+def files_of(build: Build) -> list[Path]:
+    """Every file that is laid into the result, relative to the sources, in order."""
     return sorted(
-        path
-        for package in PACKAGES
-        for path in (SOURCES / package).rglob("*")
+        path.relative_to(build.sources)
+        for package in build.packages
+        for path in (build.sources / package).rglob("*")
         if path.is_file() and path.parent.name != "__pycache__"
     )
 
 
-def digest() -> str:
+def digest_of(build: Build) -> str:
     """Of all that the result depends on."""
-    found = hashlib.sha256()
-    about = [sys.version, platform.machine(), sysconfig.get_config_var("EXT_SUFFIX"), *HOT]
-    about += [f"{name} {importlib.metadata.version(name)}" for name in _TOOLS]
+    found = hashlib.sha256(Path(__file__).read_bytes())
+    about = [sys.version, platform.machine(), SUFFIX, *build.hot]
+    about += [f"{name} {importlib.metadata.version(name)}" for name in ("mypy", "setuptools")]
     about += [os.environ.get(name, "") for name in ("CC", "CFLAGS", "LDFLAGS")]
     for text in about:
         found.update(f"{text}\0".encode())
-    for path in [Path(__file__), *sources()]:
-        found.update(f"{path.relative_to(ROOT)}\0".encode())
-        found.update(hashlib.sha256(path.read_bytes()).digest())
+    for path in files_of(build):
+        found.update(f"{path}\0".encode())
+        found.update(hashlib.sha256((build.sources / path).read_bytes()).digest())
     return found.hexdigest()
 
 
-def is_current(place: Path, wanted: str) -> bool:
-    """Whether what lies there was made from exactly this."""
+def make(build: Build) -> bool:
+    """Make the result current; False: it was. `Failed`: what lies there is as before."""
+    wanted = digest_of(build)
+    place = build.place
     try:
-        return (place / DIGEST).read_text() == wanted
+        if (place / DIGEST).read_text() == wanted:
+            return False
     except OSError:
-        return False
-
-
-def build(place: Path = PLACE) -> bool:
-    """Make `place` current; False when it was already. `Failed`: what lies there is as before."""
-    wanted = digest()
-    if is_current(place, wanted):
-        return False
+        pass  # there is none
     beside = place.with_name(f"{place.name}.{os.getpid()}")
     try:
-        for path in sources():
-            copy = beside / path.relative_to(SOURCES)
+        for path in files_of(build):
+            copy = beside / path
             copy.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, copy)
-        compile_in(beside)
+            shutil.copyfile(build.sources / path, copy)
+        compile_in(beside, build.hot)
         (beside / DIGEST).write_text(wanted)
         shutil.rmtree(place, ignore_errors=True)
         beside.rename(place)
@@ -100,15 +108,13 @@ def build(place: Path = PLACE) -> bool:
     return True
 
 
-def compile_in(place: Path) -> None:
-    """Compile the hot modules of a copy; the C code goes again."""
-    command = [sys.executable, __file__, "--here"]
+def compile_in(place: Path, hot: tuple[str, ...]) -> None:
+    """Compile the hot modules of a copy; what was made on the way goes again."""
+    command = [sys.executable, __file__, HERE, *hot]
     done = subprocess.run(command, cwd=place, capture_output=True, text=True)
-    said = (done.stdout + done.stderr).strip()
-    if done.returncode:
-        raise Failed(f"{said[-4000:]}\nthe hot modules do not compile")
-    missing = [name for name in HOT if not native_file(place, name).exists()]
-    if missing:
+    missing = [name for name in hot if not native_file(place, name).exists()]
+    if done.returncode or missing:
+        said = (done.stdout + done.stderr).strip()
         raise Failed(f"{said[-4000:]}\nnot compiled: {', '.join(missing)}")
     shutil.rmtree(place / "build")
     shutil.rmtree(place / ".mypy_cache", ignore_errors=True)
@@ -116,62 +122,61 @@ def compile_in(place: Path) -> None:
 
 def native_file(place: Path, module: str) -> Path:
     """Where the compiled module lies."""
-    return place / (module.replace(".", "/") + str(sysconfig.get_config_var("EXT_SUFFIX")))
+    return place / (module.replace(".", "/") + SUFFIX)
 
 
-def compile_here() -> None:
-    """Compile the hot modules of the current directory; run as a process of its own, because
-    mypyc and setuptools print, exit and change the process they run in."""
+def compile_here(hot: list[str]) -> None:
+    """Compile modules of the current directory; a process of its own, because mypyc and
+    setuptools print, exit and change the process they run in."""
     from mypyc.build import mypycify
     from setuptools import Distribution
     from setuptools.command.build_ext import build_ext
 
-    class AllCores(build_ext):
-        """setuptools compiles the files of one library one after another."""
-
-        def build_extensions(self) -> None:
-            compiler: Any = self.compiler
-            one_by_one = compiler.compile
-
-            def at_once(files: list[str], **options: Any) -> list[str]:
-                with ThreadPoolExecutor(os.cpu_count()) as pool:
-                    done = pool.map(lambda file: one_by_one([file], **options), files)
-                    return [name for names in done for name in names]
-
-            compiler.compile = at_once
-            super().build_extensions()
-
     # An empty configuration: the checkout's points at the checkout. Errors elsewhere are
     # `make check`'s business.
     options = ["--config-file=", "--follow-imports=silent"]
-    files = [name.replace(".", "/") + ".py" for name in HOT]
+    files = [name.replace(".", "/") + ".py" for name in hot]
     extensions = mypycify(
         [*options, *files], opt_level="3", debug_level="0", multi_file=True, group_name=LIBRARY
     )
-    distribution = Distribution({"name": LIBRARY, "ext_modules": extensions})
-    command = AllCores(distribution)
+    command: Any = build_ext(Distribution({"name": LIBRARY, "ext_modules": extensions}))
     command.inplace = True
     command.ensure_finalized()
+    build_extensions = command.build_extensions
+
+    def on_all_cores() -> None:
+        """setuptools compiles the files of one library one after another."""
+        one_by_one = command.compiler.compile
+
+        def at_once(files: list[str], **options: Any) -> list[str]:
+            with ThreadPoolExecutor(os.cpu_count()) as pool:
+                done = pool.map(lambda file: one_by_one([file], **options), files)
+                return [name for names in done for name in names]
+
+        command.compiler.compile = at_once
+        build_extensions()
+
+    command.build_extensions = on_all_cores
     command.run()
 
 
 def main(arguments: list[str]) -> int:
-    if arguments == ["--here"]:
-        compile_here()
+    if arguments[:1] == [HERE]:
+        compile_here(arguments[1:])
         return 0
     if arguments:
-        print("usage: native/build.py", file=sys.stderr)
+        print("usage: native/native_build.py", file=sys.stderr)
         return 2
     why = lacking()
     if why:
         print(f"skipped, not compiled: {why}", file=sys.stderr)
         return NO_COMPILER
     try:
-        new = build()
+        new = make(CHECKOUT)
     except Failed as error:
         print(error, file=sys.stderr)
         return 1
-    place = os.path.relpath(PLACE)
+    place = os.path.relpath(CHECKOUT.place)
     print(f"{place}: {len(HOT)} modules compiled" if new else f"{place} is up to date")
     return 0
 

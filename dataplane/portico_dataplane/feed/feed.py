@@ -1,0 +1,443 @@
+"""The feed: follows one operator, reports to all, and hands the supervisor what to serve.
+
+Run by `__main__` beside the supervisor. Promises: configuration goes only forward, also from one
+operator replica to another; what cannot be had or served changes nothing of what serves; with
+no operator in sight the last good snapshot serves, and after a while ClusterIPs stand in for
+addresses that no longer answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, NamedTuple, Protocol
+
+from portico_dataplane.feed.choice import LAG_S, Held, Patience, best
+from portico_dataplane.feed.files import Address, Addresses, Missing, TokenFile, TrustFile
+from portico_dataplane.feed.lastgood import Kept, LastGood, as_served
+from portico_dataplane.feed.link import Link, Offered
+from portico_dataplane.feed.units import Units
+from portico_dataplane.tasks import spawn
+from portico_ir.codec import digest, encode
+from portico_ir.model import IR_VERSION, Endpoint, EndpointSet, Manifest, Snapshot
+from portico_ir.stream import (
+    WHOLE,
+    Acknowledgement,
+    Hello,
+    Marks,
+    content_digest,
+    is_forward,
+)
+
+_log = logging.getLogger(__name__)
+
+_INTERNAL: Final = "*"
+"""Under which a worker reports that it could not apply a configuration at all."""
+
+
+class Outcome(Protocol):
+    """What became of a configuration."""
+
+    @property
+    def refused(self) -> dict[str, str]:
+        """Unit id to reason; those keep their previous version."""
+        ...
+
+
+class Sink(Protocol):
+    """Who serves; the supervisor."""
+
+    async def apply(self, snapshot: Snapshot) -> Outcome:
+        """Serve this; returns when it is served, or refused."""
+        ...
+
+    def set_endpoints(self, endpoints: EndpointSet) -> None:
+        """New addresses for what serves."""
+        ...
+
+    def set_fallback(self, *, allowed: bool) -> None:
+        """Whether ClusterIPs may stand in for addresses that all fail."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Times:
+    """How long what may take; seconds. Tests wait shorter."""
+
+    last_good_s: float = 15.0
+    """Without an operator before the last good snapshot serves."""
+    fallback_s: float = 10.0
+    """Without a stream before ClusterIPs may stand in."""
+    lag_s: float = LAG_S
+    resolve_s: float = 5.0
+    """Between two looks at who the operators are."""
+    hung_s: float = 2.0
+    """A worker that has not taken a configuration by then holds up the next one no longer."""
+    keep_s: float = 1.0
+    """Between two writes of the last good snapshot."""
+    tick_s: float = 0.25
+
+
+class _Serving(NamedTuple):
+    digest: str
+    content: str
+    marks: Marks
+    build: str
+    refused: dict[str, str]
+
+
+class Feed:
+    """Implements `link.Owner`."""
+
+    def __init__(
+        self,
+        sink: Sink,
+        addresses: Addresses,
+        token: TokenFile,
+        trust: TrustFile,
+        *,
+        last_good: LastGood | None = None,
+        pod: str = "",
+        build: str = "",
+        times: Times | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._sink = sink
+        self._resolver = addresses
+        self._token = token
+        self._trust = trust
+        self._last_good = last_good
+        self._pod = pod
+        self._build = build
+        self._times = times or Times()
+        self._clock = clock
+        self._links: dict[Address, Link] = {}
+        self._tasks: dict[Address, asyncio.Task[None]] = {}
+        self._followed: Link | None = None
+        self._patience = Patience(self._times.lag_s)
+        self._serving: _Serving | None = None
+        self._said: Acknowledgement | None = None
+        self._tried = ""
+        """Digest of the manifest that was applied, or refused, last."""
+        self._kept: Kept | None = None
+        self._units = Units()
+        self._upstreams: dict[str, tuple[Endpoint, ...]] = {}
+        self._upstream_marks: Marks = {}
+        self._sequence = 0
+        self._down_since = clock()
+        self._fallback = False
+        self._wake = asyncio.Event()
+        self._good: Manifest | None = None
+        """What serves, refused units in the version that was kept."""
+        self._dirty = False
+        """What was kept on disk is no longer what serves."""
+        self._applying: set[asyncio.Task[Outcome]] = set()
+        self.acknowledged = asyncio.Event()
+        """Set once an operator's configuration serves, or the last good one does."""
+
+    # Life.
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        if self._last_good is not None:
+            self._kept = await asyncio.to_thread(self._last_good.load)
+        if self._kept is not None:
+            self._units.put(self._kept.units)
+            self._good = self._kept.manifest
+        self._down_since = self._clock()
+        parts = (
+            spawn(self._look(), name="operators"),
+            spawn(self._tick(), name="feed clock"),
+            spawn(self._keep(), name="last good"),
+        )
+        try:
+            await self._work()
+        finally:
+            ending = [*parts, *self._tasks.values(), *self._applying]
+            for task in ending:
+                task.cancel()
+            await asyncio.wait(ending)
+
+    async def _look(self) -> None:
+        """Keep a link for each operator there is."""
+        told = ""
+        while True:
+            try:
+                found = set(await self._resolver.resolve())
+                told = ""
+            except Missing as error:
+                if str(error) != told:
+                    told = str(error)
+                    _log.warning("no operator found", extra={"reason": told})
+                found = set(self._links)  # who was there before may still be
+            for address in found - self._links.keys():
+                link = Link(address, self._token, self._trust, self)
+                self._links[address] = link
+                self._tasks[address] = spawn(link.run(), name=f"link {address.host}")
+            for address, link in list(self._links.items()):
+                link.wanted = address in found
+                # One that is leaving keeps its stream: it says itself when it is over.
+                if not link.wanted and not link.is_open:
+                    self._tasks.pop(address).cancel()
+                    del self._links[address]
+            await asyncio.sleep(self._times.resolve_s * random.uniform(0.8, 1.2))
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(self._times.tick_s)
+            self._choose()
+            self._judge_absence()
+            if self._serving is None:
+                self._wake.set()  # the last good snapshot may be due
+
+    # link.Owner
+
+    def hello(self) -> Hello:
+        """The pod's first frame."""
+        serving = self._serving
+        return Hello(
+            ir_version=IR_VERSION,
+            build=self._build,
+            pod=self._pod,
+            digest=serving.digest if serving is not None else "",
+            content=serving.content if serving is not None else "",
+            marks=serving.marks if serving is not None else {},
+        )
+
+    def opened(self, link: Link) -> None:
+        """An operator has greeted."""
+        if self._said is not None:
+            link.acknowledge(self._said)
+        self._choose()
+
+    def said(self, link: Link) -> None:
+        """An operator has told something new."""
+        self._choose()
+        if link is self._followed:
+            self._take_addresses(link)
+            self._take_marks(link)
+            self._wake.set()
+
+    def closed(self, link: Link) -> None:
+        """A stream has ended."""
+        if link is self._followed:
+            self._followed = None
+            self._down_since = self._clock()
+            self._choose()
+
+    # Whom to follow.
+
+    def _held(self) -> Held | None:
+        if self._serving is not None:
+            return Held(self._serving.content, self._serving.marks)
+        if self._kept is not None:
+            return Held(content_digest(self._kept.manifest), self._kept.marks)
+        return None
+
+    def _choose(self) -> None:
+        followed, held = self._followed, self._held()
+        open_ = {link: link.state for link in self._links.values() if link.is_open and link.digest}
+        if followed is not None:
+            others = [state for link, state in open_.items() if link is not followed]
+            if not self._patience.is_over(followed.state, others, held, self._clock()):
+                return
+            _log.warning("operator lags and is left", extra={"address": followed.address})
+        chosen = best(open_.items(), held, random.choice)
+        if chosen is None or chosen is followed:
+            return
+        if followed is not None:
+            followed.follow(on=False, content="")
+        self._followed = chosen
+        self._patience.reset()
+        self._judge_absence()
+        chosen.follow(on=True, content=self._serving.content if self._serving else "")
+
+    def _judge_absence(self) -> None:
+        away = self._followed is None
+        allowed = away and self._clock() - self._down_since >= self._times.fallback_s
+        if allowed != self._fallback:
+            self._fallback = allowed
+            _log.warning("operators are away" if allowed else "operators are back")
+            self._sink.set_fallback(allowed=allowed)
+
+    # Small news.
+
+    def _take_addresses(self, link: Link) -> None:
+        if link.sequence is None or link.upstreams is self._upstreams:
+            return
+        if link.upstreams != self._upstreams:
+            if not is_forward(link.state.marks, self._upstream_marks):
+                return  # it has the routes that serve, but not yet all that is known of addresses
+            self._upstreams = link.upstreams
+            self._sequence += 1
+            if self._serving is not None:
+                self._sink.set_endpoints(self._endpoints())
+                self._dirty = True
+        self._upstream_marks = link.state.marks
+
+    def _endpoints(self) -> EndpointSet:
+        return EndpointSet(sequence=self._sequence, upstreams=self._upstreams)
+
+    def _take_marks(self, link: Link) -> None:
+        """What serves holds up to a later point, or is by now known under another digest."""
+        serving = self._serving
+        if serving is None or link.state.content != serving.content:
+            return
+        if (link.digest, link.state.marks) == (serving.digest, serving.marks):
+            return
+        self._serving = serving._replace(
+            digest=link.digest, marks=link.state.marks, build=link.build
+        )
+        self._acknowledge(self._serving)
+
+    # Configuration.
+
+    async def _work(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            link = self._followed
+            offer = link.offer if link is not None else None
+            if link is not None and offer is not None and offer.digest != self._tried:
+                if not await self._serve(link, offer):
+                    await asyncio.sleep(self._times.tick_s * random.uniform(0.5, 1.0))
+                    self._wake.set()
+            elif self._serving is None and self._kept is not None and self._is_late():
+                await self._serve_kept(self._kept)
+
+    def _is_late(self) -> bool:
+        return self._clock() - self._down_since >= self._times.last_good_s
+
+    async def _serve(self, link: Link, offer: Offered) -> bool:
+        """Fetch, build, swap; False: try again."""
+        manifest = offer.manifest
+        if manifest is None or offer.fault:
+            self._tried = offer.digest
+            self._refuse(offer, offer.fault, link.build)
+            return True
+        if self._serving is not None and offer.content == self._serving.content:
+            self._tried = offer.digest  # other marks, or another build: nothing to swap
+            self._take_marks(link)
+            self._acknowledge(self._serving)
+            return True
+        missing = await self._units.fetch(manifest, link)
+        if missing:
+            if link is self._followed and link.offer is offer:
+                _log.warning("unit not fetched", extra={"reason": missing})
+            return False
+        snapshot = Snapshot(
+            manifest=manifest, units=self._units.of(manifest), endpoints=self._endpoints()
+        )
+        sequence = self._sequence
+        outcome = await self._apply(snapshot)
+        if outcome is None:
+            return True  # a worker hangs; what comes next shall not wait for it
+        self._tried = offer.digest
+        if sequence != self._sequence:
+            self._sink.set_endpoints(self._endpoints())
+        refused = dict(outcome.refused)
+        whole = refused.get(_INTERNAL) or refused.get(WHOLE)
+        if whole:
+            self._refuse(offer, whole, link.build)
+            return True
+        self._serving = _Serving(offer.digest, offer.content, offer.marks, link.build, refused)
+        self._acknowledge(self._serving)
+        self._good = as_served(manifest, refused, self._good)
+        self._units.retain({*manifest.units.values(), *self._good.units.values()})
+        self._dirty = True
+        self._take_marks(link)
+        _log.info("serving", extra={"digest": offer.digest, "refused": refused})
+        return True
+
+    async def _serve_kept(self, kept: Kept) -> None:
+        """No operator for a while: better what served last than nothing."""
+        self._upstreams, self._upstream_marks = dict(kept.endpoints.upstreams), kept.marks
+        self._sequence += 1
+        snapshot = Snapshot(
+            manifest=kept.manifest,
+            units=self._units.of(kept.manifest),
+            endpoints=self._endpoints(),
+        )
+        outcome = await self._apply(snapshot)
+        if outcome is None:
+            return
+        content = content_digest(kept.manifest)
+        self._serving = _Serving(
+            digest(encode(kept.manifest)), content, kept.marks, "", dict(outcome.refused)
+        )
+        self._acknowledge(self._serving)
+        _log.warning("last good snapshot serves", extra={"digest": self._serving.digest})
+
+    async def _apply(self, snapshot: Snapshot) -> Outcome | None:
+        """What became of it; None: a worker does not take it, and there is something newer."""
+        link = self._followed
+        offer = link.offer if link is not None else None
+        task = spawn(self._sink.apply(snapshot), name="apply")
+        self._applying.add(task)
+        task.add_done_callback(self._applying.discard)
+        await asyncio.wait({task}, timeout=self._times.hung_s)
+        while not task.done():
+            now = self._followed
+            if now is not None and now.offer is not None and now.offer is not offer:
+                return None
+            await asyncio.wait({task}, timeout=self._times.tick_s)
+        return task.result()
+
+    def _acknowledge(self, serving: _Serving) -> None:
+        self.acknowledged.set()
+        self._say(
+            Acknowledgement(
+                digest=serving.digest,
+                content=serving.content,
+                refused=serving.refused,
+                marks=serving.marks,
+                build=serving.build,
+            )
+        )
+
+    def _refuse(self, offer: Offered, reason: str, build: str) -> None:
+        """Nothing of it is served; what serves stays."""
+        _log.error("manifest refused", extra={"digest": offer.digest, "reason": reason})
+        self._say(
+            Acknowledgement(
+                digest=offer.digest,
+                content=offer.content,
+                refused={WHOLE: reason},
+                marks=offer.marks,
+                build=build,
+            )
+        )
+
+    def _say(self, said: Acknowledgement) -> None:
+        self._said = said
+        for link in self._links.values():
+            link.acknowledge(said)
+
+    # The last good snapshot.
+
+    async def _keep(self) -> None:
+        told = ""
+        while self._last_good is not None:
+            await asyncio.sleep(self._times.keep_s)
+            serving, good = self._serving, self._good
+            if not self._dirty or serving is None or good is None:
+                continue
+            self._dirty = False
+            kept = Kept(
+                manifest=good,
+                units=self._units.encoded(good),
+                endpoints=self._endpoints(),
+                marks=serving.marks,
+            )
+            try:
+                await asyncio.to_thread(self._last_good.keep, kept)
+                told = ""
+            except OSError as error:
+                self._dirty = True
+                if str(error) != told:
+                    told = str(error)
+                    _log.error("last good snapshot not kept", extra={"reason": told})

@@ -1,0 +1,137 @@
+"""The last good snapshot, on a directory that survives a container's restart.
+
+Written by the feed after a configuration serves, read once at start. Promises: readable by this
+user only (it holds secrets); what is read back is whole, or nothing at all; a crash at any point
+leaves the one before. Units are files named by their digest, so that one edit writes one unit.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Collection
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from portico_ir.codec import Undecodable, decode_endpoints, decode_manifest, digest, encode
+from portico_ir.model import IR_VERSION, EndpointSet, Manifest
+from portico_ir.stream import Marks
+
+_log = logging.getLogger(__name__)
+
+_INDEX: Final = "index.json"
+_UNITS: Final = "units"
+
+
+class Kept(msgspec.Struct, frozen=True, kw_only=True):
+    """A configuration as it served."""
+
+    manifest: Manifest
+    """As offered, except that a refused unit stands there in the version that was kept."""
+    units: dict[str, bytes]
+    """Digest to bytes, of all that the manifest lists."""
+    endpoints: EndpointSet
+    marks: Marks
+    """How new it was by the time of writing."""
+
+
+class _Index(msgspec.Struct, frozen=True, kw_only=True):
+    manifest: msgspec.Raw
+    endpoints: msgspec.Raw
+    marks: Marks
+
+
+def as_served(manifest: Manifest, refused: Collection[str], before: Manifest | None) -> Manifest:
+    """The manifest with the units of refused APIs as they stood before: an API is refused whole
+    (its unit and its shards), and a restarted worker has no earlier version of its own."""
+    if not refused:
+        return manifest
+    owners = {_owner(unit) for unit in refused}
+    units = {unit: known for unit, known in manifest.units.items() if _owner(unit) not in owners}
+    if before is not None:
+        units |= {u: known for u, known in before.units.items() if _owner(u) in owners}
+    return msgspec.structs.replace(manifest, units=units)
+
+
+def _owner(unit: str) -> str:
+    """`<namespace>/<Kind>/<name>` of an API's units; others stand for themselves."""
+    parts = unit.split("/")
+    return "/".join(parts[1:4]) if len(parts) >= 4 else unit
+
+
+class LastGood:
+    """The directory."""
+
+    def __init__(self, directory: str) -> None:
+        self._root = Path(directory)
+
+    def load(self) -> Kept | None:
+        """What was kept; None, with a line in the log, when it cannot be served."""
+        try:
+            index = msgspec.json.decode((self._root / _INDEX).read_bytes(), type=_Index)
+            manifest = decode_manifest(bytes(index.manifest))
+            if manifest.ir_version != IR_VERSION:
+                raise Undecodable(f"irVersion {manifest.ir_version} is not {IR_VERSION}")
+            units = {known: self._unit(known) for known in set(manifest.units.values())}
+            return Kept(
+                manifest=manifest,
+                units=units,
+                endpoints=decode_endpoints(bytes(index.endpoints)),
+                marks=index.marks,
+            )
+        except FileNotFoundError as error:
+            if error.filename != str(self._root / _INDEX):
+                _log.warning("last good snapshot not used", extra={"reason": str(error)})
+        except (OSError, ValueError) as error:  # msgspec's and ours are ValueErrors
+            _log.warning("last good snapshot not used", extra={"reason": str(error)})
+        return None
+
+    def _unit(self, known: str) -> bytes:
+        encoded = (self._root / _UNITS / known).read_bytes()
+        if digest(encoded) != known:
+            raise Undecodable(f"unit {known} is damaged")
+        return encoded
+
+    def keep(self, kept: Kept) -> None:
+        """Write it; OSError when the directory does not take it."""
+        units = self._root / _UNITS
+        units.mkdir(mode=0o700, parents=True, exist_ok=True)
+        present = set(os.listdir(units))
+        for known, encoded in kept.units.items():
+            if known not in present:
+                _write(units / known, encoded)
+        _sync(units)
+        index = _Index(
+            manifest=msgspec.Raw(encode(kept.manifest)),
+            endpoints=msgspec.Raw(encode(kept.endpoints)),
+            marks=kept.marks,
+        )
+        _write(self._root / _INDEX, msgspec.json.encode(index))
+        _sync(self._root)
+        for name in present - kept.units.keys():
+            (units / name).unlink(missing_ok=True)
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Whole or not at all, also when power is lost."""
+    beside = path.with_name(f".{path.name}")
+    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(beside, path)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
+
+
+def _sync(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
