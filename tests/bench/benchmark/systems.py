@@ -234,7 +234,7 @@ def _portico_version(site: Site, *prefix: str) -> str:
         "how = 'interpreted' if hot.__file__.endswith('.py') else 'compiled';"
         "print('portico', m.version('portico'), how, 'on Python', sys.version.split()[0],"
         "'(built without --enable-optimizations)' if plain else '(optimised build)',"
-        "'uvloop', m.version('uvloop'), 'httptools', m.version('httptools'))"
+        "'uvloop', m.version('uvloop'))"
     )
     return tools.version_line([*prefix, tools.PYTHON, "-c", code])
 
