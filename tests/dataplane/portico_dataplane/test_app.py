@@ -196,9 +196,7 @@ async def test_what_served_before_is_freed_without_the_collector() -> None:
 
     def units(body: str) -> dict[str, Unit]:
         detailed = (Stage(name="$default", detailed_metrics=("*",)),)
-        return site(
-            REST, "mock", (route(REST, "GET /", answering(200, body)),), stages=detailed
-        )
+        return site(REST, "mock", (route(REST, "GET /", answering(200, body)),), stages=detailed)
 
     await gateway.apply(snapshot(units("one"), {}))
     assert (await ask(gateway.port)).body == b"one"

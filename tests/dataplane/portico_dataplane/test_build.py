@@ -19,8 +19,8 @@ from portico_dataplane.core.egress import EgressPolicy
 from portico_dataplane.core.router import Miss
 from portico_dataplane.effects.dialer import Dialer
 from portico_dataplane.http.deadlines import Deadlines
-from portico_dataplane.http.targets import Targets
 from portico_dataplane.http.pools import Upstreams
+from portico_dataplane.http.targets import Targets
 from portico_dataplane.runtime import ApiRuntime, RouteRuntime, Runtime
 from portico_dataplane.settings import Settings
 from portico_ir import codec

@@ -10,6 +10,7 @@ import pytest
 from portico_dataplane.settings import Settings, cpu_limit, parse
 
 NEEDED = ["--snapshot", "s.json"]
+FED = ["--operator", "op.portico.svc:9443", "--token-file", "t", "--ca-file", "c"]
 
 
 def test_the_command_of_the_documentation() -> None:
@@ -57,6 +58,13 @@ def test_every_option_has_a_place() -> None:
         ([*NEEDED, "--port", "8080", "--admin-port", "8080"], {}, "must differ"),
         ([*NEEDED, "--snap", "x"], {}, "unrecognized arguments"),
         ([*NEEDED, "stray"], {}, "unrecognized arguments"),
+        ([*NEEDED, *FED], {}, "not allowed with"),
+        (["--operator", "op:9443"], {}, "needs --token-file and --ca-file"),
+        (["--operator", "op"], {}, "'op' is not HOST:PORT"),
+        (["--operator", "op:0"], {}, "'op:0' is not HOST:PORT"),
+        (["--operator", "fd00::1:80"], {}, "is not HOST:PORT"),
+        (["--operator", "op:http"], {}, "'http' is not a port"),
+        ([*FED, "--last-good-after", "soon"], {}, "is not a number of seconds"),
         (NEEDED, {"PORTICO_LOG": "loud"}, "PORTICO_LOG must be one of debug, info"),
     ],
 )
@@ -68,6 +76,16 @@ def test_wrong_usage_exits_2(
 
     assert exit_.value.code == 2
     assert said in capsys.readouterr().err
+
+
+def test_an_operator_instead_of_a_file() -> None:
+    settings = parse([*FED, "--operator", "[fd00::1]:1", "--last-good", "d"], {})
+    assert settings.snapshot == ""
+    assert settings.operators == ("op.portico.svc:9443", "[fd00::1]:1")
+    assert (settings.token_file, settings.ca_file, settings.last_good) == ("t", "c", "d")
+    assert (settings.last_good_after_s, settings.fallback_after_s) == (15.0, 10.0)
+    waits = parse([*FED, "--last-good-after", "1", "--fallback-after", "2"], {})
+    assert (waits.last_good_after_s, waits.fallback_after_s) == (1.0, 2.0)
 
 
 def test_both_ports_may_be_left_to_the_system() -> None:

@@ -6,6 +6,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from portico_ir import codec
 from portico_ir.model import (
     ApiKind,

@@ -6,6 +6,7 @@ import copy
 import pickle
 
 import pytest
+
 from portico_ir.secrets import SHOWN, Redacted
 
 
@@ -16,7 +17,7 @@ def test_it_prints_as_redacted_everywhere() -> None:
         str(secret),
         f"{secret}",
         f"{secret!r:>20}",
-        "%s" % secret,
+        "{}".format(secret),  # noqa: UP032 - every way of printing one
         repr([secret]),
     ]
     assert all("hunter2" not in text and SHOWN in text for text in texts)

@@ -35,6 +35,8 @@ BOTH = "RFC 9112 §6.1: Content-Length with Transfer-Encoding may be an attempt 
 LENGTHS = "RFC 9112 §6.3: differing or invalid Content-Length is an unrecoverable error"
 CODINGS = "design §13: Transfer-Encoding other than `chunked` alone or in HTTP/1.0"
 
+TAB = "RFC 9110 §5.5 has tabs around values; nginx reads another value, or none: two readers"
+
 FRAMING = [
     refused("cl-then-te", BOTH, post(CL5, TE, body=CHUNKS)),
     refused("te-then-cl", BOTH, post(TE, CL5, body=CHUNKS)),
@@ -81,11 +83,23 @@ FRAMING = [
     refused("te-after-identity", CODINGS, post(b"Transfer-Encoding: identity", TE, body=CHUNKS)),
     refused("te-in-1.0", CODINGS, post(TE, version=b"1.0", body=CHUNKS)),
     refused("te-and-cl-in-1.0", CODINGS, post(TE, CL5, version=b"1.0", body=CHUNKS)),
+    *(
+        refused(f"tab-{where}-{name.decode().lower()}", TAB, *sends)
+        for where, around in (("before", b"\t%b"), ("behind", b"%b\t"), ("amid", b" \t %b"))
+        for name, sends in (
+            (b"Content-Length", (post(b"Content-Length:" + around % b"5"),)),
+            (
+                b"Transfer-Encoding",
+                (post(b"Transfer-Encoding:" + around % b"chunked", body=CHUNKS),),
+            ),
+            (b"Host", (head(b"GET /x HTTP/1.1", b"Host:" + around % REST),)),
+        )
+    ),
     accepted("cl", LENGTHS, post(CL5), line=b"POST /x HTTP/1.1", body=BODY),
     accepted(
         "cl-spaces-around",
         "RFC 9110 §5.5: surrounding blanks are no part of a value",
-        post(b"Content-Length: \t 5 \t"),
+        post(b"Content-Length:   5  "),
         line=b"POST /x HTTP/1.1",
         body=BODY,
     ),

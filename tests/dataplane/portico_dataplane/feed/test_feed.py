@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from operators import CLASS, Operator, authority, publication, token_of, write_token
-from portico_dataplane.feed.feed import Feed, Times
+from portico_dataplane.feed.feed import Feed
 from portico_dataplane.feed.files import Address, Missing, TokenFile, TrustFile
 from portico_dataplane.feed.lastgood import LastGood
+from portico_dataplane.feed.times import Times
 from portico_ir.model import Endpoint, EndpointSet, Snapshot
 from portico_ir.stream import WHOLE
+from stream_operators import CLASS, Operator, authority, publication, token_of, write_token
 
 QUICK = Times(
     last_good_s=0.05,
@@ -493,3 +494,55 @@ async def test_an_address_that_left_is_forgotten_with_its_stream(
     pod.names.operators = [two]
     await one.close()
     await until(lambda: len(pod.feed._links) == 1)
+
+
+async def test_of_two_versions_side_by_side_the_readable_one_is_followed(
+    pod: Pod, operators: list[Operator]
+) -> None:
+    one, two = operators
+    newer = publication(UNITS, marks={"Route": "7"}, ir_version=99)
+    one.server.publish(CLASS, newer)
+    pod.start(one, times=QUICK)
+    fleet = one.server.fleet(CLASS)
+    await until(lambda: WHOLE in fleet.told("pod-1")[2])
+    assert pod.sink.applied == []
+    two.server.publish(CLASS, publication(UNITS, marks={"Route": "7"}))
+    pod.names.operators = operators
+    await until(lambda: is_acknowledged(two))
+    # An edit that both have seen: the newer one's is not even tried.
+    one.server.publish(
+        CLASS, publication(UNITS | {"api/a": b"[2]"}, marks={"Route": "8"}, ir_version=99)
+    )
+    two.server.publish(CLASS, publication(UNITS | {"api/a": b"[2]"}, marks={"Route": "8"}))
+    await until(lambda: is_acknowledged(two))
+    assert pod.sink.marks == ["7", "8"]
+
+
+async def test_two_builds_that_disagree_do_not_pull_a_pod_to_and_fro(
+    pod: Pod, operators: list[Operator]
+) -> None:
+    one, two = operators
+    for mark in range(1, 6):
+        for number, operator in enumerate(operators):
+            units = UNITS | {"api/a": b"[%d,%d]" % (mark, number)}
+            operator.server.publish(CLASS, publication(units, marks={"Route": str(mark)}))
+        if mark == 1:
+            pod.start(*operators, times=QUICK)
+        await until(lambda: is_acknowledged(one) or is_acknowledged(two))
+    assert pod.sink.marks == ["1", "2", "3", "4", "5"]
+    assert len({bytes(snapshot.units["api/a"]) for snapshot in pod.sink.applied}) == 5
+    first = is_acknowledged(one)
+    assert is_acknowledged(two) is not first
+
+
+async def test_names_that_stop_resolving_take_no_stream_away(
+    pod: Pod, operators: list[Operator]
+) -> None:
+    one = operators[0]
+    one.server.publish(CLASS, publication(UNITS))
+    pod.start(one, times=QUICK)
+    await until(lambda: is_acknowledged(one))
+    pod.names.operators = []
+    one.server.publish(CLASS, publication(UNITS | {"api/a": b"[2]"}, marks={"Route": "8"}))
+    await until(lambda: is_acknowledged(one))
+    assert pod.sink.fallback == []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,7 +15,7 @@ def decode(data: bytes, cuts: list[int] | None = None) -> tuple[bytes, ChunkedBo
     body = ChunkedBody()
     out = b""
     edges = [0, *sorted(cuts or []), len(data)]
-    for start, end in zip(edges, edges[1:], strict=False):
+    for start, end in itertools.pairwise(edges):
         piece = data[start:end]
         if body.complete:
             body.rest += piece

@@ -69,9 +69,7 @@ def lingered_out(engine: Serving) -> None:
         port = other.sock.getsockname()[1]
 
         def gone() -> bool:
-            peers = [
-                one.transport.get_extra_info("peername") for one in engine.gateway.connections
-            ]
+            peers = [one.transport.get_extra_info("peername") for one in engine.gateway.connections]
             return port not in [peer[1] for peer in peers if peer]
 
         engine.until(gone, "the other one was given up")
@@ -89,7 +87,9 @@ def test_the_last_answer_is_not_cut_for_a_slow_client(
     size = 16 * MB
     with serving() as engine:
         engine.upstream.scripts[b"/large"] = (
-            (ok(size),) if framing == "length" else (b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * size, CLOSE)
+            (ok(size),)
+            if framing == "length"
+            else (b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * size, CLOSE)
         )
         version = b"1.1" if framing == "length" else b"1.0"
         with RawClient(engine.port, receive_buffer=65536) as slow:
@@ -178,7 +178,7 @@ def test_an_idle_connection_whose_answer_is_not_taken_does_not_stay() -> None:
 
 def test_requests_wait_while_their_answers_are_not_taken(engine: Serving) -> None:
     """Rule 12: answers made here too; thousands of requests in a row fill no memory."""
-    count = 8_000
+    count = 3_000
     with RawClient(engine.port, receive_buffer=65536) as client:
         client.sock.settimeout(30)
         sender = engine.beside(lambda: client.send(get("/heavy") * count))

@@ -150,7 +150,7 @@ def message(answer: Answer) -> Any:
     return json.loads(answer.body)["message"]
 
 
-# --- stages (AWS §3.2.5, §4.2) ----------------------------------------------------------------------
+# --- stages (AWS §3.2.5, §4.2) --------------------------------------------------------------------
 
 STAGES = [
     ("staged", "/stage/proxy-value", "/proxy-value"),
@@ -160,7 +160,7 @@ STAGES = [
     ("staged", "///stage/proxy-value", "/proxy-value"),
     ("staged", "/stage//proxy-value", "/proxy-value"),
     ("staged", "/stage///a//b", "/a//b"),
-    ("staged", "/stage/x/test%2Balias@gmail.com/test+alias", "/x/test%2Balias@gmail.com/test+alias"),
+    ("staged", "/stage/x/t%2Balias@gmail.com/t+alias", "/x/t%2Balias@gmail.com/t+alias"),
     ("staged", "/stage", "/"),
     ("staged", "/stage/", "/"),
     ("staged", "/stage//", "/"),

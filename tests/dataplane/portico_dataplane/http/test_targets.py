@@ -228,9 +228,9 @@ def test_urls_that_are_none(url: str) -> None:
 def test_hosts_that_requests_choose_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_MOST_DYNAMIC", 3)
     world = World()
-    kept = [UrlTarget(url="http://h0/"), PETS]
-    for target in kept:
-        world.upstream(target)
+    kept = UrlTarget(url="http://h0/")
+    for target in (kept, PETS):
+        world.targets.prepared(target)
     chosen = [world.targets.by_address("http", f"h{number}", 80) for number in range(3)]
     # What is used stays young.
     assert world.targets.by_address("http", "h1", 80) is chosen[1]
@@ -239,7 +239,7 @@ def test_hosts_that_requests_choose_are_bounded(monkeypatch: pytest.MonkeyPatch)
     assert world.targets.by_address("http", "h1", 80) is chosen[1]
     assert world.targets.by_address("http", "h2", 80) is not chosen[2]
     # A route's own host is not for requests to push out.
-    assert world.upstream(kept[0]) is chosen[0]
+    assert world.upstream(kept) is chosen[0]
     assert world.targets.by_address("http", "h0", 80) is chosen[0]
 
 

@@ -42,7 +42,10 @@ def folded(told: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
     return found
 
 
-CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3;x=y\r\nabc\r\n2\r\nde\r\n0\r\nA: b\r\n\r\n"
+CHUNKED = (
+    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    b"3;x=y\r\nabc\r\n2\r\nde\r\n0\r\nA: b\r\n\r\n"
+)
 INTERIM = b"HTTP/1.1 103 Early Hints\r\nLink: <x>\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n"
 ANSWERS: dict[str, tuple[bytes, bytes, list[tuple[Any, ...]]]] = {
     "length": (b"GET", OK, [("response", 200, b"ok", True)]),

@@ -128,7 +128,7 @@ def client(place: Any, name: str, *, multi: bool = False) -> FromRequest:
         (UrlTarget(url="http://h/x?q={id}"), "GET /a HTTP/1.1", {"id": "a&b=c"}, "/x?q=a%26b%3Dc"),
         (ServiceTarget(upstream="a", host="h", path="/v1/{id}"), "GET /p/7?x HTTP/1.1",
          {"id": "7"}, "/v1/7?x"),
-        (UrlTarget(url="http://h/base", append_path=True), "GET /a/b?c HTTP/1.1", {}, "/base/a/b?c"),
+        (UrlTarget(url="http://h/b", append_path=True), "GET /a/b?c HTTP/1.1", {}, "/b/a/b?c"),
         (UrlTarget(url="http://h/base/", append_path=True), "GET /a HTTP/1.1", {}, "/base/a"),
         (UrlTarget(url="http://h", append_path=True), "GET /a/ HTTP/1.1", {}, "/a/"),
         (UrlTarget(url="http://h/b?k", append_path=True), "GET /a?c HTTP/1.1", {}, "/b/a?k&c"),
@@ -560,7 +560,8 @@ def test_whatever_comes_one_head_goes_out(
         mapping("path", "w", client("querystring", "a")),
     )
     urls = ("http://h/{v}", "http://{v}/x", "http://h/x?y={v}", "http://h/{w}")
-    for one in (SERVICE, *(UrlTarget(url=url) for url in urls)):
+    targets: list[Target] = [SERVICE, *(UrlTarget(url=url) for url in urls)]
+    for one in targets:
         prepared = forward(one, mappings=mappings)
         request = make_request(REST, "GET", f"/{target}", path_parameters={"v": variable})
         request.lines = head.fields.lines

@@ -206,3 +206,17 @@ async def test_large_units_travel_in_several_frames(start: Start, owner: Owner) 
     await owner.until(lambda: slot.acknowledged == 1)
 
     assert len(owner.told("units")) == 3
+
+
+async def test_whether_cluster_ips_may_stand_in_is_told_to_replacements_too(
+    start: Start, owner: Owner
+) -> None:
+    slot = start("serve")
+    await owner.until(lambda: bool(owner.told("begin")))
+    slot.set_fallback(allowed=True)
+    await owner.until(lambda: owner.told("fallback") == ["fallback True"])
+    assert slot.pid is not None
+    os.kill(slot.pid, signal.SIGKILL)
+    await owner.until(lambda: owner.told("fallback") == ["fallback True"] * 2)
+    slot.set_fallback(allowed=False)
+    await owner.until(lambda: owner.told("fallback")[2:] == ["fallback False"])
