@@ -17,7 +17,7 @@ TESTS ?= tests
 COMPILED_TESTS ?= tests/dataplane tests/fuzz tests/conformance tests/integration
 ARGS ?=
 
-.PHONY: help setup run test compiled test-compiled check conformance bench fuzz crds lock format clean
+.PHONY: help setup run test compiled test-compiled check conformance bench fuzz crds lock wheels format clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) \
@@ -79,7 +79,9 @@ fuzz: $(READY) ## The fuzz tests again, with fresh examples and for minutes
 		-o faulthandler_timeout=0 $(ARGS)
 
 crds: $(READY) ## crds/ again, from the structs that manifests are decoded with
-	$(BIN)/python -m portico_compiler.crds crds
+	$(BIN)/python -m portico_cli.crds crds
+	@rm -f charts/portico/files/crds/*.yaml
+	cp crds/*.yaml charts/portico/files/crds/
 
 # Hashes for every platform, and for the oldest Python that the project takes. uv is a tool of
 # this target only, so it stands in no lock.
@@ -90,11 +92,28 @@ lock: $(READY) ## Resolve pyproject.toml again into requirements/
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 		--upgrade --extra bench --constraint requirements/dev.txt \
 		pyproject.toml -o requirements/bench.txt
+	@for image in operator dataplane; do \
+		$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+			--no-header --extra $$image --constraint requirements/dev.txt \
+			pyproject.toml -o requirements/$$image.txt; \
+	done
+	printf '%s\n' hatchling mypy setuptools | $(BIN)/uv pip compile --quiet --universal \
+		--python-version 3.11 --generate-hashes --no-header \
+		--constraint requirements/dev.txt - -o requirements/build.txt
+
+# The Dockerfile installs from wheels/ alone when it is there: for builders without a network.
+# Wheels are for the Python and platform of this machine.
+wheels: $(READY) ## What both images install, in wheels/
+	rm -rf wheels
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --require-hashes \
+		-r requirements/operator.txt -r requirements/dataplane.txt --wheel-dir wheels
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps \
+		--no-build-isolation --wheel-dir wheels .
 
 format: $(READY) ## Lay out the code as `make check` wants it
 	$(BIN)/ruff check --fix $(SOURCES)
 	$(BIN)/ruff format $(SOURCES)
 
 clean: ## Remove .venv and everything that was generated
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) build dist wheels .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find $(SOURCES) -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -35,10 +35,23 @@ LONG_FUNCTIONS: frozenset[str] = frozenset()
 """`path:name` of functions over 60 lines; their docstring says why."""
 WITHOUT_TEST_FILE: frozenset[str] = frozenset()
 """Modules with code and without a test file of the same path."""
-REVEALS: frozenset[str] = frozenset({"dataplane/portico_ir/codec.py"})
+REVEALS: frozenset[str] = frozenset(
+    {
+        "dataplane/portico_dataplane/feed/link.py",
+        "dataplane/portico_ir/codec.py",
+        "dataplane/portico_ir/stream.py",
+        "operator/portico_operator/cluster/reviewer.py",
+        "operator/portico_operator/cluster/vault.py",
+        "operator/portico_operator/delivery/access.py",
+        "operator/portico_operator/delivery/authority.py",
+        "operator/portico_operator/stream_tls.py",
+    }
+)
 """Modules that may take a secret out of its wrapping (design §9, rule 13)."""
-MAKES_TASKS: frozenset[str] = frozenset({"dataplane/portico_dataplane/tasks.py"})
-"""The one function that keeps a reference and logs a failure (design §9, rule 15)."""
+MAKES_TASKS: frozenset[str] = frozenset(
+    {"dataplane/portico_dataplane/tasks.py", "operator/portico_operator/tasks.py"}
+)
+"""One function a plane that keeps a reference and logs a failure (design §9, rule 15)."""
 WRITES_ERRORS: frozenset[str] = frozenset({"dataplane/portico_dataplane/core/errors.py"})
 """The one place where an error becomes an answer (design §9, rule 10)."""
 

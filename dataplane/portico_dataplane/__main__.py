@@ -21,9 +21,10 @@ from typing import Any, Final
 import uvloop
 
 from portico_dataplane.admin import AdminServer
-from portico_dataplane.feed.feed import Feed, Times
+from portico_dataplane.feed.feed import Feed
 from portico_dataplane.feed.files import Resolver, TokenFile, TrustFile
 from portico_dataplane.feed.lastgood import LastGood
+from portico_dataplane.feed.times import Times
 from portico_dataplane.settings import Settings, parse
 from portico_dataplane.tasks import spawn
 from portico_dataplane.telemetry import operator_log

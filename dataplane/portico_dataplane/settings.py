@@ -155,38 +155,7 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     add = parser.add_argument
-    source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument(
-        "--snapshot", default="", metavar="FILE", help="snapshot to serve; SIGHUP reloads it"
-    )
-    source.add_argument(
-        "--operator",
-        dest="operators",
-        type=_operator,
-        action="append",
-        default=[],
-        metavar="HOST:PORT",
-        help="operator to take configuration from; may be given again",
-    )
-    add("--token-file", default="", metavar="FILE", help="token to show to operators")
-    add("--ca-file", default="", metavar="FILE", help="authorities of operators' certificates")
-    add("--last-good", default="", metavar="DIR", help="keep the last good snapshot here")
-    add(
-        "--last-good-after",
-        dest="last_good_after_s",
-        type=_seconds,
-        default=default.last_good_after_s,
-        metavar="SECONDS",
-        help="serve it after so long without an operator (default: 15)",
-    )
-    add(
-        "--fallback-after",
-        dest="fallback_after_s",
-        type=_seconds,
-        default=default.fallback_after_s,
-        metavar="SECONDS",
-        help="without a stream, until ClusterIPs stand in for dead addresses (default: 10)",
-    )
+    _add_sources(parser, default)
     add("--host", default=default.host, help="address to listen on (default: all)")
     add("--port", type=_port, default=default.port, help="traffic port (default: 8080)")
     add(
@@ -223,6 +192,43 @@ def _parser() -> argparse.ArgumentParser:
         help="bound of metric cardinality (default: 10000)",
     )
     return parser
+
+
+def _add_sources(parser: argparse.ArgumentParser, default: Settings) -> None:
+    """Where configuration comes from."""
+    add = parser.add_argument
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument(
+        "--snapshot", default="", metavar="FILE", help="snapshot to serve; SIGHUP reloads it"
+    )
+    source.add_argument(
+        "--operator",
+        dest="operators",
+        type=_operator,
+        action="append",
+        default=[],
+        metavar="HOST:PORT",
+        help="operator to take configuration from; may be given again",
+    )
+    add("--token-file", default="", metavar="FILE", help="token to show to operators")
+    add("--ca-file", default="", metavar="FILE", help="authorities of operators' certificates")
+    add("--last-good", default="", metavar="DIR", help="keep the last good snapshot here")
+    add(
+        "--last-good-after",
+        dest="last_good_after_s",
+        type=_seconds,
+        default=default.last_good_after_s,
+        metavar="SECONDS",
+        help="serve it after so long without an operator (default: 15)",
+    )
+    add(
+        "--fallback-after",
+        dest="fallback_after_s",
+        type=_seconds,
+        default=default.fallback_after_s,
+        metavar="SECONDS",
+        help="without a stream, until ClusterIPs stand in for dead addresses (default: 10)",
+    )
 
 
 def _port(text: str) -> int:

@@ -94,7 +94,9 @@ class Addresses(_Frame, frozen=True, kw_only=True, tag="endpoints"):
     removed: tuple[str, ...] = ()
     """Upstream ids that nothing names any more."""
     marks: Marks = {}
-    """How new the addresses are."""
+    """How new the operator's world is."""
+    version: int = 0
+    """How new the addresses are, comparable between operators; 0: only the marks tell."""
 
 
 class Follow(_Frame, frozen=True, kw_only=True, tag="follow"):

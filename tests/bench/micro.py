@@ -58,6 +58,9 @@ class Sink:
     def get_extra_info(self, name: str) -> tuple[str, int]:
         return ("127.0.0.1", 8080)
 
+    def get_write_buffer_size(self) -> int:
+        return 0
+
     def set_write_buffer_limits(self, **limits: int) -> None:
         """There is no buffer."""
 

@@ -87,8 +87,9 @@ def shop(
 class GatewayProcess:
     """A running gateway."""
 
-    def __init__(self, process: Process) -> None:
+    def __init__(self, process: Process, options: tuple[str, ...] = ()) -> None:
         self.process = process
+        self.options = options
         self.records: list[dict[str, Any]] = []
         self.noise: list[str] = []
         """Lines of standard error that are no records; there should be none."""
@@ -116,7 +117,7 @@ class GatewayProcess:
             env={**os.environ, **environ},
             start_new_session=True,
         )
-        return cls(process)
+        return cls(process, options)
 
     async def _read_log(self) -> None:
         assert self.process.stderr is not None

@@ -26,7 +26,6 @@ VALUES: Final = tuple(sorted((ROOT / "tests" / "charts" / "values").glob("*.yaml
 """Values files that the chart is tested with."""
 CACHE: Final = Path.home() / ".cache" / "portico"
 PACKAGE: Final = "helm.sh/helm/v3/cmd/helm"
-KIND: Final = "portico.dev/v1alpha1/PorticoClass"
 KUBERNETES: Final = "1.36.3"
 """What `helm template` is told it renders for, where it cannot ask a cluster."""
 
@@ -96,8 +95,6 @@ class Release:
     values: tuple[Path, ...] = ()
     sets: tuple[str, ...] = ()
     """`--set` expressions."""
-    served: bool = False
-    """Whether the API server knows our kinds before."""
 
 
 def run(*arguments: str, home: Path) -> str:
@@ -125,7 +122,6 @@ def options(release: Release) -> list[str]:
 
 def render(release: Release, home: Path, *, chart: Path = CHART) -> str:
     """The manifests as text, hooks and CRDs included."""
-    more = [f"--api-versions={KIND}"] if release.served else []
     return run(
         "template",
         release.name,
@@ -133,7 +129,6 @@ def render(release: Release, home: Path, *, chart: Path = CHART) -> str:
         f"--namespace={release.namespace}",
         f"--kube-version={KUBERNETES}",
         *options(release),
-        *more,
         home=home,
     )
 

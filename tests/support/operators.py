@@ -1,178 +1,104 @@
-"""Operators for tests of delivery: the real stream server with real certificates on loopback.
+"""Operators in the test's own process, against a real API server, and what they wrote.
 
-Only the TokenReview is made up (`FakeReviewer`); tests/cluster asks a real API server.
+`running` starts one replica as `app` puts it together; the test sees the cluster through the
+bed's own client, never through the operator's.
 """
 
 from __future__ import annotations
 
-import base64
-import datetime as dt
-import json
-import socket
-import ssl
+import asyncio
+import contextlib
+import dataclasses
 import time
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
+from collections.abc import AsyncIterator, Callable
+from typing import Any, TypeVar
 
-import msgspec
+from control_plane import ControlPlane
+from kubernetes_api import GROUP_VERSION, KubernetesApi, Refused
+from portico_operator.app import App
+from portico_operator.cluster.client import Credentials
+from portico_operator.cluster.intake import Pace
+from portico_operator.election import Terms
+from portico_operator.settings import OperatorSettings
 
-from portico_ir import codec
-from portico_ir.model import IR_VERSION, Endpoint, EndpointSet, Manifest, Snapshot
-from portico_ir.secrets import Redacted
-from portico_ir.stream import AUDIENCE
-from portico_operator.delivery.access import Access, Review, Unreachable
-from portico_operator.delivery.authority import Authority, make_authority, make_serving
-from portico_operator.delivery.fleet import Candidate
-from portico_operator.delivery.server import StreamServer
-
-ACCOUNT = "system:serviceaccount:portico:dataplane"
-CLASS = "portico"
+PATIENCE_S = 60.0
+"""A bound for a busy machine, not an expectation."""
+HURRY = Pace(relist=3600.0, settle=0.5, linger=0.5, reborn_quiet=1.0, reborn_empty=3.0)
+TERMS = Terms(4.0, 0.5, 1.0)
+T = TypeVar("T")
 
 
-def token_of(
-    pod: str = "pod-1",
-    *,
-    account: str = ACCOUNT,
-    audience: str = AUDIENCE,
-    expires_in: float = 3600,
-    serial: int = 0,
-    claims: Mapping[str, Any] | None = None,
-) -> str:
-    """A token as the API server would have signed it; `pod` is name and uid."""
-    payload: dict[str, Any] = {
-        "aud": [audience],
-        "exp": time.time() + expires_in,
-        "sub": account,
-        "jti": str(serial),
-        "kubernetes.io": {"namespace": "portico", "pod": {"name": pod, "uid": pod}},
-        **(claims or {}),
-    }
-    parts = ({"alg": "RS256"}, payload, {"signature": "made up"})
-    return ".".join(
-        base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=").decode() for part in parts
+async def eventually(look: Callable[[], T], what: str = "") -> T:
+    """What `look` gives as soon as it is true; it runs in a thread."""
+    until = time.monotonic() + PATIENCE_S
+    seen: Any = None
+    while time.monotonic() < until:
+        try:
+            seen = await asyncio.to_thread(look)
+        except (Refused, OSError) as why:
+            seen = why
+        else:
+            if seen:
+                return seen  # type: ignore[no-any-return]
+        await asyncio.sleep(0.05)
+    raise AssertionError(f"{what or look} did not come true; last seen: {seen!r}")
+
+
+def credentials(control_plane: ControlPlane, token: str = "") -> Credentials:
+    """As `admin`, unless another token is given."""
+    return Credentials(
+        server=control_plane.url,
+        ca_path=str(control_plane.ca_file),
+        token=token or control_plane.token,
     )
 
 
-class FakeReviewer:
-    """Answers as the API server would, as far as tokens of `token_of` go."""
-
-    def __init__(self) -> None:
-        self.asked = 0
-        self.away = False
-        """The API server cannot be reached."""
-        self.denied: set[str] = set()
-        """Pods whose tokens it no longer accepts."""
-
-    async def review(self, token: Redacted, audience: str) -> Review:
-        self.asked += 1
-        if self.away:
-            raise Unreachable("connection refused")
-        part = token.reveal().split(".")[1]
-        claims = json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
-        pod = claims["kubernetes.io"]["pod"]["name"]
-        if pod in self.denied:
-            return Review(authenticated=False, error="pod was deleted")
-        return Review(
-            authenticated=True,
-            username=claims["sub"],
-            audiences=(audience,) if audience in claims["aud"] else (),
-            pod_uid=pod,
-            pod_name=pod,
-        )
+def prepare(api: KubernetesApi, namespace: str) -> None:
+    """What the chart makes: the two objects of the stream's CA, empty."""
+    for kind, name in (("Secret", "portico-ca"), ("ConfigMap", "portico-ca-bundle")):
+        metadata = {"name": name, "namespace": namespace}
+        with contextlib.suppress(Refused):
+            api.create({"apiVersion": "v1", "kind": kind, "metadata": metadata})
 
 
-class FakeGrounds:
-    """One class, and pods that are gone."""
-
-    def __init__(self) -> None:
-        self.classes = {ACCOUNT: CLASS}
-        self.gone: set[str] = set()
-
-    def class_of(self, service_account: str) -> str | None:
-        return self.classes.get(service_account)
-
-    def is_gone(self, pod_uid: str) -> bool:
-        return pod_uid in self.gone
-
-
-class RecordingMeasures:
-    """Keeps every propagation."""
-
-    def __init__(self) -> None:
-        self.seconds: list[float] = []
-
-    def propagated(self, class_name: str, seconds: float) -> None:
-        self.seconds.append(seconds)
-
-
-class Operator:
-    """One replica, on a port that stays its own over restarts."""
-
-    def __init__(self, authority: Authority, *, port: int = 0, build: str = "test") -> None:
-        self.reviewer = FakeReviewer()
-        self.grounds = FakeGrounds()
-        self.measures = RecordingMeasures()
-        self.access = Access(self.reviewer, self.grounds, time.time)
-        self.server = StreamServer(self.access, build=build, measures=self.measures)
-        self.port = port
-        self.certify(authority)
-
-    def certify(self, authority: Authority) -> None:
-        """Serve a certificate of this authority from now on."""
-        now = dt.datetime.now(dt.UTC)
-        self.tls = server_context(authority, now)
-
-    async def start(self) -> Operator:
-        sock = socket.create_server(("127.0.0.1", self.port), backlog=512)
-        self.port = sock.getsockname()[1]
-        await self.server.start([sock], self.tls)
-        return self
-
-    async def close(self) -> None:
-        await self.server.close()
-
-    @property
-    def address(self) -> str:
-        return f"127.0.0.1:{self.port}"
-
-    def live(self, *pods: str) -> None:
-        """These pods are ready."""
-        self.server.set_pods(CLASS, [Candidate(pod, pod, ready=True) for pod in pods])
-
-
-def server_context(authority: Authority, now: dt.datetime) -> ssl.SSLContext:
-    """A server's context with a certificate for loopback."""
-    serving = make_serving(authority, ["127.0.0.1", "localhost"], now)
-    return serving.context()
-
-
-def authority() -> Authority:
-    """A new one."""
-    return make_authority(dt.datetime.now(dt.UTC))
-
-
-def write_token(path: Path, token: str) -> None:
-    """Replace a token as kubelet does: in one step."""
-    beside = path.with_suffix(".new")
-    beside.write_text(token)
-    beside.replace(path)
-
-
-def publication(
-    units: Mapping[str, bytes],
-    *,
-    marks: Mapping[str, str] | None = None,
-    upstreams: Mapping[str, tuple[Endpoint, ...]] | None = None,
-    ir_version: int = IR_VERSION,
-) -> Snapshot:
-    """A snapshot as the compiler hands it over."""
-    return Snapshot(
-        manifest=Manifest(
-            ir_version=ir_version,
-            units={unit: codec.digest(data) for unit, data in units.items()},
-            marks=dict(marks or {}),
-        ),
-        units={unit: msgspec.Raw(data) for unit, data in units.items()},
-        endpoints=EndpointSet(upstreams=dict(upstreams or {})),
+@contextlib.asynccontextmanager
+async def running(
+    control_plane: ControlPlane,
+    namespace: str,
+    identity: str = "one",
+    pace: Pace = HURRY,
+    **changes: Any,
+) -> AsyncIterator[App]:
+    """One replica, its own objects in `namespace`."""
+    prepare(control_plane.api, namespace)
+    settings = OperatorSettings(
+        namespace=namespace,
+        identity=identity,
+        terms=TERMS,
+        host="127.0.0.1",
+        stream_port=0,
+        admin_port=0,
     )
+    settings = dataclasses.replace(settings, **changes)
+    async with App(settings, credentials(control_plane), pace) as app:
+        yield app
+
+
+def status_of(api: KubernetesApi, kind: str, name: str, namespace: str) -> dict[str, Any]:
+    """`status`; {} before there is one."""
+    found = api.get(GROUP_VERSION, kind, name, namespace)
+    return dict(found.get("status") or {})
+
+
+def condition(
+    api: KubernetesApi, kind: str, name: str, namespace: str, type_: str
+) -> tuple[str, str, str]:
+    """Status, reason and message, of the current generation; ("", "", "") before."""
+    found = api.get(GROUP_VERSION, kind, name, namespace)
+    status = found.get("status") or {}
+    if status.get("observedGeneration") != found["metadata"]["generation"]:
+        return ("", "", "")
+    for entry in status.get("conditions") or ():
+        if entry["type"] == type_:
+            return entry["status"], entry["reason"], entry.get("message", "")
+    return ("", "", "")

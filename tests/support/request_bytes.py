@@ -191,7 +191,13 @@ def lines() -> st.SearchStrategy[list[bytes]]:
         ]
     )
     ordinary = st.tuples(name, COLONS, value).map(b"".join)
-    return st.lists(st.one_of(ordinary, ordinary, special), max_size=4)
+    return st.lists(st.one_of(ordinary, ordinary, special), max_size=4, unique_by=_once)
+
+
+def _once(line: bytes) -> bytes:
+    """nginx refuses a second Expect, TE or Upgrade, which frame nothing: one of each will do."""
+    name = line.partition(b":")[0].strip().lower()
+    return line if name == b"connection" else name
 
 
 @st.composite

@@ -239,14 +239,14 @@ class Serving(Engine):
         return thread
 
     def settle_held(self, *, towards_upstreams: bool = False) -> None:
-        """Wait until something is held back: more is written than the other side takes."""
-        gateway = self.gateway
+        """Wait until somebody is behind: a client, or a backend, so that nobody reads from who
+        talks to it."""
 
         def held() -> bool:
-            connections: list[Any] = list(gateway.connections)
+            found = self.gateway.connections
             if towards_upstreams:
-                connections = [one for pool in gateway.upstreams.live for one in pool._open]
-            return any(one.transport.get_write_buffer_size() > 256 * 1024 for one in connections)
+                return any(one._paused_by_body for one in found)
+            return any(one._behind for one in found)
 
         self.until(held, "somebody is behind")
 

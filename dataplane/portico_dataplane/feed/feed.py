@@ -13,73 +13,31 @@ import logging
 import random
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple
 
-from portico_dataplane.feed.choice import LAG_S, Held, Patience, best
+from portico_dataplane.feed.addresses import AddressBook, News
+from portico_dataplane.feed.choice import Held, Patience, best
 from portico_dataplane.feed.files import Address, Addresses, Missing, TokenFile, TrustFile
-from portico_dataplane.feed.lastgood import Kept, LastGood, as_served
+from portico_dataplane.feed.lastgood import Keeper, Kept, LastGood, as_served
 from portico_dataplane.feed.link import Link, Offered
+from portico_dataplane.feed.sink import Outcome, Sink
+from portico_dataplane.feed.times import Times
 from portico_dataplane.feed.units import Units
 from portico_dataplane.tasks import spawn
 from portico_ir.codec import digest, encode
-from portico_ir.model import IR_VERSION, Endpoint, EndpointSet, Manifest, Snapshot
+from portico_ir.model import IR_VERSION, Manifest, Snapshot
 from portico_ir.stream import (
     WHOLE,
     Acknowledgement,
     Hello,
     Marks,
     content_digest,
-    is_forward,
 )
 
 _log = logging.getLogger(__name__)
 
 _INTERNAL: Final = "*"
 """Under which a worker reports that it could not apply a configuration at all."""
-
-
-class Outcome(Protocol):
-    """What became of a configuration."""
-
-    @property
-    def refused(self) -> dict[str, str]:
-        """Unit id to reason; those keep their previous version."""
-        ...
-
-
-class Sink(Protocol):
-    """Who serves; the supervisor."""
-
-    async def apply(self, snapshot: Snapshot) -> Outcome:
-        """Serve this; returns when it is served, or refused."""
-        ...
-
-    def set_endpoints(self, endpoints: EndpointSet) -> None:
-        """New addresses for what serves."""
-        ...
-
-    def set_fallback(self, *, allowed: bool) -> None:
-        """Whether ClusterIPs may stand in for addresses that all fail."""
-        ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Times:
-    """How long what may take; seconds. Tests wait shorter."""
-
-    last_good_s: float = 15.0
-    """Without an operator before the last good snapshot serves."""
-    fallback_s: float = 10.0
-    """Without a stream before ClusterIPs may stand in."""
-    lag_s: float = LAG_S
-    resolve_s: float = 5.0
-    """Between two looks at who the operators are."""
-    hung_s: float = 2.0
-    """A worker that has not taken a configuration by then holds up the next one no longer."""
-    keep_s: float = 1.0
-    """Between two writes of the last good snapshot."""
-    tick_s: float = 0.25
 
 
 class _Serving(NamedTuple):
@@ -110,7 +68,7 @@ class Feed:
         self._resolver = addresses
         self._token = token
         self._trust = trust
-        self._last_good = last_good
+        self._keeper = Keeper(last_good, self._to_keep)
         self._pod = pod
         self._build = build
         self._times = times or Times()
@@ -125,16 +83,14 @@ class Feed:
         """Digest of the manifest that was applied, or refused, last."""
         self._kept: Kept | None = None
         self._units = Units()
-        self._upstreams: dict[str, tuple[Endpoint, ...]] = {}
-        self._upstream_marks: Marks = {}
-        self._sequence = 0
+        self._book = AddressBook()
         self._down_since = clock()
         self._fallback = False
         self._wake = asyncio.Event()
+        self._moved = asyncio.Event()
+        """An operator has left, perhaps for another address."""
         self._good: Manifest | None = None
         """What serves, refused units in the version that was kept."""
-        self._dirty = False
-        """What was kept on disk is no longer what serves."""
         self._applying: set[asyncio.Task[Outcome]] = set()
         self.acknowledged = asyncio.Event()
         """Set once an operator's configuration serves, or the last good one does."""
@@ -143,8 +99,7 @@ class Feed:
 
     async def run(self) -> None:
         """Until cancelled."""
-        if self._last_good is not None:
-            self._kept = await asyncio.to_thread(self._last_good.load)
+        self._kept = await self._keeper.load()
         if self._kept is not None:
             self._units.put(self._kept.units)
             self._good = self._kept.manifest
@@ -152,7 +107,7 @@ class Feed:
         parts = (
             spawn(self._look(), name="operators"),
             spawn(self._tick(), name="feed clock"),
-            spawn(self._keep(), name="last good"),
+            spawn(self._keeper.run(self._times.keep_s), name="last good"),
         )
         try:
             await self._work()
@@ -184,13 +139,22 @@ class Feed:
                 if not link.wanted and not link.is_open:
                     self._tasks.pop(address).cancel()
                     del self._links[address]
-            await asyncio.sleep(self._times.resolve_s * random.uniform(0.8, 1.2))
+            self._moved.clear()
+            try:
+                async with asyncio.timeout(self._times.resolve_s * random.uniform(0.8, 1.2)):
+                    await self._moved.wait()
+                # Its successor has another address; a whole fleet asks for it just now.
+                await asyncio.sleep(random.uniform(0.05, 0.25))
+            except TimeoutError:
+                pass
 
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(self._times.tick_s)
             self._choose()
             self._judge_absence()
+            if self._followed is not None:
+                self._take_addresses(self._followed)
             if self._serving is None:
                 self._wake.set()  # the last good snapshot may be due
 
@@ -224,6 +188,7 @@ class Feed:
 
     def closed(self, link: Link) -> None:
         """A stream has ended."""
+        self._moved.set()
         if link is self._followed:
             self._followed = None
             self._down_since = self._clock()
@@ -245,7 +210,7 @@ class Feed:
             others = [state for link, state in open_.items() if link is not followed]
             if not self._patience.is_over(followed.state, others, held, self._clock()):
                 return
-            _log.warning("operator lags and is left", extra={"address": followed.address})
+            _log.warning("operator lags and is left", extra={"address": str(followed.address)})
         chosen = best(open_.items(), held, random.choice)
         if chosen is None or chosen is followed:
             return
@@ -267,20 +232,12 @@ class Feed:
     # Small news.
 
     def _take_addresses(self, link: Link) -> None:
-        if link.sequence is None or link.upstreams is self._upstreams:
+        if link.sequence is None:
             return
-        if link.upstreams != self._upstreams:
-            if not is_forward(link.state.marks, self._upstream_marks):
-                return  # it has the routes that serve, but not yet all that is known of addresses
-            self._upstreams = link.upstreams
-            self._sequence += 1
-            if self._serving is not None:
-                self._sink.set_endpoints(self._endpoints())
-                self._dirty = True
-        self._upstream_marks = link.state.marks
-
-    def _endpoints(self) -> EndpointSet:
-        return EndpointSet(sequence=self._sequence, upstreams=self._upstreams)
+        news = News(link.upstreams, link.state.marks, link.version)
+        if self._book.take(news, self._clock()) and self._serving is not None:
+            self._sink.set_endpoints(self._book.current())
+            self._keeper.changed = True
 
     def _take_marks(self, link: Link) -> None:
         """What serves holds up to a later point, or is by now known under another digest."""
@@ -303,7 +260,12 @@ class Feed:
             link = self._followed
             offer = link.offer if link is not None else None
             if link is not None and offer is not None and offer.digest != self._tried:
-                if not await self._serve(link, offer):
+                try:
+                    done = await self._serve(link, offer)
+                except Exception:  # a bug must not cost the pod all that comes after
+                    _log.exception("configuration could not be applied")
+                    done = False
+                if not done:
                     await asyncio.sleep(self._times.tick_s * random.uniform(0.5, 1.0))
                     self._wake.set()
             elif self._serving is None and self._kept is not None and self._is_late():
@@ -329,16 +291,14 @@ class Feed:
             if link is self._followed and link.offer is offer:
                 _log.warning("unit not fetched", extra={"reason": missing})
             return False
-        snapshot = Snapshot(
-            manifest=manifest, units=self._units.of(manifest), endpoints=self._endpoints()
-        )
-        sequence = self._sequence
+        addresses = self._book.current()
+        snapshot = Snapshot(manifest=manifest, units=self._units.of(manifest), endpoints=addresses)
         outcome = await self._apply(snapshot)
         if outcome is None:
             return True  # a worker hangs; what comes next shall not wait for it
         self._tried = offer.digest
-        if sequence != self._sequence:
-            self._sink.set_endpoints(self._endpoints())
+        if addresses.sequence != self._book.sequence:
+            self._sink.set_endpoints(self._book.current())
         refused = dict(outcome.refused)
         whole = refused.get(_INTERNAL) or refused.get(WHOLE)
         if whole:
@@ -348,19 +308,19 @@ class Feed:
         self._acknowledge(self._serving)
         self._good = as_served(manifest, refused, self._good)
         self._units.retain({*manifest.units.values(), *self._good.units.values()})
-        self._dirty = True
+        self._keeper.changed = True
         self._take_marks(link)
         _log.info("serving", extra={"digest": offer.digest, "refused": refused})
         return True
 
     async def _serve_kept(self, kept: Kept) -> None:
         """No operator for a while: better what served last than nothing."""
-        self._upstreams, self._upstream_marks = dict(kept.endpoints.upstreams), kept.marks
-        self._sequence += 1
+        version = kept.endpoints.sequence
+        self._book.take(News(kept.endpoints.upstreams, kept.marks, version), self._clock())
         snapshot = Snapshot(
             manifest=kept.manifest,
             units=self._units.of(kept.manifest),
-            endpoints=self._endpoints(),
+            endpoints=self._book.current(),
         )
         outcome = await self._apply(snapshot)
         if outcome is None:
@@ -386,6 +346,17 @@ class Feed:
                 return None
             await asyncio.wait({task}, timeout=self._times.tick_s)
         return task.result()
+
+    def _to_keep(self) -> Kept | None:
+        serving, good = self._serving, self._good
+        if serving is None or good is None:
+            return None
+        return Kept(
+            manifest=good,
+            units=self._units.encoded(good),
+            endpoints=self._book.dated(),
+            marks=serving.marks,
+        )
 
     def _acknowledge(self, serving: _Serving) -> None:
         self.acknowledged.set()
@@ -416,28 +387,3 @@ class Feed:
         self._said = said
         for link in self._links.values():
             link.acknowledge(said)
-
-    # The last good snapshot.
-
-    async def _keep(self) -> None:
-        told = ""
-        while self._last_good is not None:
-            await asyncio.sleep(self._times.keep_s)
-            serving, good = self._serving, self._good
-            if not self._dirty or serving is None or good is None:
-                continue
-            self._dirty = False
-            kept = Kept(
-                manifest=good,
-                units=self._units.encoded(good),
-                endpoints=self._endpoints(),
-                marks=serving.marks,
-            )
-            try:
-                await asyncio.to_thread(self._last_good.keep, kept)
-                told = ""
-            except OSError as error:
-                self._dirty = True
-                if str(error) != told:
-                    told = str(error)
-                    _log.error("last good snapshot not kept", extra={"reason": told})

@@ -31,6 +31,9 @@ class Address(NamedTuple):
     """IP address."""
     port: int
 
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
 
 class Addresses(Protocol):
     """Where the operators are."""
@@ -54,8 +57,8 @@ class Resolver:
         for name, port in self._operators:
             try:
                 infos = await loop.getaddrinfo(name, port, type=socket.SOCK_STREAM)
-            except OSError as error:
-                failures.append(f"{name}: {error.strerror or error}")
+            except (OSError, UnicodeError) as error:  # not a name at all
+                failures.append(f"{name}: {_why(error)}")
                 continue
             found.update((Address(name, str(info[4][0]), port), None) for info in infos)
         if not found:

@@ -7,9 +7,10 @@ leaves the one before. Units are files named by their digest, so that one edit w
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Final
 
@@ -112,6 +113,38 @@ class LastGood:
         _sync(self._root)
         for name in present - kept.units.keys():
             (units / name).unlink(missing_ok=True)
+
+
+class Keeper:
+    """Keeps what serves, soon after it changed but not at every change."""
+
+    def __init__(self, directory: LastGood | None, current: Callable[[], Kept | None]) -> None:
+        self.changed = False
+        """What is on disk is no longer what serves."""
+        self._directory = directory
+        self._current = current
+
+    async def load(self) -> Kept | None:
+        """What a process before this one kept."""
+        return None if self._directory is None else await asyncio.to_thread(self._directory.load)
+
+    async def run(self, pause_s: float) -> None:
+        """Until cancelled; a full or read-only volume is told once, and tried again."""
+        told = ""
+        while self._directory is not None:
+            await asyncio.sleep(pause_s)
+            kept = self._current() if self.changed else None
+            if kept is None:
+                continue
+            self.changed = False
+            try:
+                await asyncio.to_thread(self._directory.keep, kept)
+                told = ""
+            except OSError as error:
+                self.changed = True
+                if str(error) != told:
+                    told = str(error)
+                    _log.error("last good snapshot not kept", extra={"reason": told})
 
 
 def _write(path: Path, data: bytes) -> None:

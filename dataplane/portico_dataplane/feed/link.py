@@ -106,6 +106,8 @@ class Link:
         self.sequence: int | None = None
         self.upstreams: dict[str, tuple[Endpoint, ...]] = {}
         """Addresses as of `sequence`."""
+        self.version = 0
+        """How new they are."""
         self.failure = ""
         """Why there is no stream."""
         self._token = token
@@ -159,7 +161,12 @@ class Link:
         """Keep a stream open as long as the address is wanted."""
         backoff = 0.0
         while self.wanted:
-            if await self._live():
+            try:
+                greeted = await self._live()
+            except Exception:  # a bug must not cost the pod its operator for good
+                _log.exception("stream failed")
+                greeted = False
+            if greeted:
                 backoff = 0.0
             # Even the first retry is jittered: a fleet must not come back in one instant.
             await asyncio.sleep(random.uniform(0.5, 1.0) * (backoff or _FIRST_BACKOFF_S))
@@ -197,7 +204,7 @@ class Link:
 
     def _failed(self, why: str) -> None:
         if why != self.failure:  # said once, not at every attempt
-            _log.warning("no operator stream", extra={"address": self.address, "reason": why})
+            _log.warning("no operator stream", extra={"address": str(self.address), "reason": why})
         self.failure = why
 
     async def _read(self, stream: aiohttp.ClientWebSocketResponse[bool]) -> None:
@@ -245,7 +252,7 @@ class Link:
                 self.is_open, self.failure = True, ""
                 _log.info(
                     "operator stream open",
-                    extra={"address": self.address, "build": frame.build},
+                    extra={"address": str(self.address), "build": frame.build},
                 )
                 self._owner.opened(self)
                 return
@@ -278,7 +285,7 @@ class Link:
             return  # on its way since before the pod asked for all of them
         else:
             raise Undecodable(f"endpoints since {frame.since}, but this is at {self.sequence}")
-        self.sequence = frame.sequence
+        self.sequence, self.version = frame.sequence, frame.version
         self.state = self.state._replace(marks=frame.marks)
 
     def _renew(self) -> None:

@@ -1,7 +1,7 @@
 """CustomResourceDefinition of each kind: names, columns, status, and the file it stands in.
 
-Called by `__main__` and by tests. What `kubectl get` shows is chosen here; the schema of the spec
-comes from `schema`.
+Called by `portico_cli.crds` and by tests. What `kubectl get` shows is chosen here; the schema of
+the spec comes from `schema`.
 """
 
 from __future__ import annotations

@@ -25,29 +25,31 @@ def _none_of(*fields: str) -> Schema:
     return {"not": {"anyOf": [_given(field) for field in fields]}}
 
 
-def _where(field: str, *values: str) -> Schema:
-    return {"properties": {field: {"enum": list(values)}}}
+def _other_than(field: str, *values: str) -> Schema:
+    """A `not`, because a failed enum would tell the user that the value itself is wrong."""
+    return {"not": {"properties": {field: {"enum": list(values)}}}}
+
+
+def _any(*schemas: Schema) -> Schema:
+    """The API server reports the first of these, so that comes first which a user can mend."""
+    return {"anyOf": list(schemas)}
 
 
 _TEXT = {"maxProperties": 0}
 """Holds for a text: it has no properties. (An empty mapping lacks what is required.)"""
-_ONE_OF_SERVICE_AND_URL = {
-    "anyOf": [
-        _TEXT,
-        _given("service") | _none_of("url"),
-        _given("url") | _none_of("service"),
-    ]
-}
+_ONE_OF_SERVICE_AND_URL = _any(
+    _given("service") | _none_of("url"), _given("url") | _none_of("service"), _TEXT
+)
+_FILLED = {"properties": {"identitySource": {"minLength": 1, "minItems": 1}}}
 
 _VALIDATIONS: dict[str, Schema] = {
     # rules.integration_has_one_target
     "Integration": {
-        "anyOf": [
-            _where("type", "MOCK", "HTTP", "HTTP_PROXY") | _none_of("function"),
-            _where("type", "AWS_PROXY") | _given("function"),
-            _where("type", "AWS") | _given("function") | _none_of("service", "url"),
-            _where("type", "AWS") | _given("service") | _none_of("function", "url"),
-            _where("type", "AWS") | _given("url") | _none_of("function", "service"),
+        "allOf": [
+            _any(_given("function"), _other_than("type", "AWS_PROXY")),
+            _any(_none_of("function"), _other_than("type", "MOCK", "HTTP", "HTTP_PROXY")),
+            _any(_given("function"), _given("service"), _given("url"), _other_than("type", "AWS")),
+            _any(_none_of("function"), _none_of("service", "url"), _other_than("type", "AWS")),
         ]
     },
     # rules.integration_function_says_where
@@ -55,21 +57,18 @@ _VALIDATIONS: dict[str, Schema] = {
     # rules.authorizer_says_how_it_decides
     "AuthorizerSpec": {
         "allOf": [
-            {
-                "anyOf": [
-                    _where("authorizerType", "JWT", "COGNITO_USER_POOLS"),
-                    _given("function") | _none_of("service", "url"),
-                    _given("service") | _none_of("function", "url"),
-                    _given("url") | _none_of("function", "service"),
-                ]
-            },
-            {
-                "anyOf": [
-                    _where("authorizerType", "JWT", "COGNITO_USER_POOLS", "REQUEST"),
-                    _given("identitySource")
-                    | {"properties": {"identitySource": {"minLength": 1, "minItems": 1}}},
-                ]
-            },
+            _any(
+                _given("function"),
+                _given("service"),
+                _given("url"),
+                _other_than("authorizerType", "TOKEN", "REQUEST"),
+            ),
+            _any(
+                _none_of("function"),
+                _none_of("service", "url"),
+                _other_than("authorizerType", "TOKEN", "REQUEST"),
+            ),
+            _any(_given("identitySource") | _FILLED, _other_than("authorizerType", "TOKEN")),
         ]
     },
     "AuthorizerSpec.function": _ONE_OF_SERVICE_AND_URL,

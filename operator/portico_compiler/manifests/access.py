@@ -52,7 +52,7 @@ class AuthorizerSpec(Shape, frozen=True, kw_only=True):
     """For COGNITO_USER_POOLS: the pools."""
     service: ServiceRef | None = None
     """For TOKEN and REQUEST: a Service that decides."""
-    url: str | None = None
+    url: Annotated[str, Meta(min_length=1, max_length=2048)] | None = None
     """For TOKEN and REQUEST: a URL that decides."""
     function: FunctionRef | None = None
     """For TOKEN and REQUEST: a function that decides."""

@@ -80,7 +80,9 @@ class RestApiSpec(Shape, frozen=True, kw_only=True):
     """Responses from this many bytes are compressed (AWS §3.19)."""
     models: dict[ModelName, Model] = {}
     """JSON schemas by name."""
-    gateway_responses: dict[GatewayResponseType, GatewayResponse] = {}
+    gateway_responses: Annotated[
+        dict[GatewayResponseType, GatewayResponse], Meta(max_length=50)
+    ] = {}
     """Answers to errors by type."""
     policy: PolicyDocument | None = None
     """Resource policy (AWS §3.21)."""

@@ -86,7 +86,7 @@ class PorticoClassSpec(Shape, frozen=True, kw_only=True):
     """Who may claim which domains."""
     egress: Egress | None = None
     """Where `url` targets may lead."""
-    trusted_proxies: tuple[Cidr, ...] = ()
+    trusted_proxies: Annotated[tuple[Cidr, ...], Meta(max_length=1000)] = ()
     """Whose `X-Forwarded-For` is believed."""
     store: Store | None = None
     """Where usage is kept."""

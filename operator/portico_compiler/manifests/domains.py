@@ -107,7 +107,7 @@ class DomainNameSpec(Shape, frozen=True, kw_only=True):
         Literal["API_MAPPING_ONLY", "ROUTING_RULE_ONLY", "ROUTING_RULE_THEN_API_MAPPING"] | None
     ) = None
     """Whether rules, mappings or both choose the API."""
-    routing_rules: tuple[RoutingRule, ...] = ()
+    routing_rules: Annotated[tuple[RoutingRule, ...], Meta(max_length=200)] = ()
     """Rules in any order; priority decides."""
     allowed_mappings: AllowedMappings | None = None
     """Who may map APIs here."""

@@ -156,7 +156,7 @@ class RouteSpec(Shape, frozen=True, kw_only=True):
     """Token bucket of this route."""
     operation_name: Annotated[str, Meta(max_length=128)] | None = None
     """For SDKs and documentation."""
-    request_parameters: dict[str, bool] = {}
+    request_parameters: Annotated[dict[str, bool], Meta(max_length=200)] = {}
     """`method.request.<place>.<name>` to whether it is required (AWS §3.3)."""
     request_models: dict[str, str] = {}
     """Media type, or `$default`, to model name."""

@@ -119,7 +119,7 @@ class StageSpec(Shape, frozen=True, kw_only=True):
     """ApiDeployment that serves; absent: always the current routes."""
     variables: Annotated[dict[VariableName, VariableValue], Meta(max_length=100)] = {}
     """Stage variables (AWS §3.14)."""
-    method_settings: dict[str, MethodSettings] = {}
+    method_settings: Annotated[dict[str, MethodSettings], Meta(max_length=5000)] = {}
     """REST: `*/*` or `~1pets/GET` to settings (AWS §3.15)."""
     default_route_settings: RouteSettings | None = None
     """HTTP, WebSocket: settings of every route."""

@@ -72,7 +72,7 @@ def routing_rules_are_distinct(document: domains.DomainName) -> Faults:
     for position, rule in enumerate(document.spec.routing_rules):
         field = field_path("spec", "routingRules", position)
         if rule.priority in seen:
-            message = f"priority {rule.priority} is there twice"
+            message = f"a priority is there twice: {rule.priority}"
             yield Fault(f"{field}.priority", COMBINATION, message)
         seen.add(rule.priority)
         if len(rule.actions) != 1:

@@ -9,7 +9,7 @@ from crd_rows import GOOD, ROWS, Row
 from portico_compiler.crds import unions
 from portico_compiler.crds.schema import document
 
-HIDDEN = [row for row in ROWS if not row.words and not row.is_half_seen]
+HIDDEN = [row for row in ROWS if row.hidden]
 FREE = [(kind, spec) for kind, spec in GOOD if kind in ("Route", "Authorizer")]
 
 

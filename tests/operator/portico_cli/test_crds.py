@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from portico_compiler.crds.__main__ import main
+from portico_cli.crds import write
 from portico_compiler.crds.definition import files
 
 
@@ -13,7 +13,6 @@ def test_the_folder_is_made_and_cleared_of_what_is_no_kind(tmp_path: Path) -> No
     folder.mkdir()
     (folder / "portico.dev_olds.yaml").write_text("stale")
     (folder / "README.md").write_text("kept")
-    main(folder)
+    write(folder)
     assert {file.name for file in folder.iterdir()} == {*files(), "README.md"}
-    main(folder)
     assert {name: (folder / name).read_text() for name in files()} == files()

@@ -1,6 +1,6 @@
-"""`python -m portico_compiler.crds FOLDER`: writes one file per kind.
+"""`python -m portico_cli.crds FOLDER`: writes the CustomResourceDefinitions, one file per kind.
 
-Called by `make crds`. Promises: the folder holds a file for every kind and no other of ours.
+Called by `make crds`. Promises: the folder holds a file for every kind and no stale one of ours.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from pathlib import Path
 from portico_compiler.crds.definition import files
 
 
-def main(folder: Path) -> None:
-    """Writes what is new and removes what no kind stands for."""
+def write(folder: Path) -> None:
+    """Writes every file, and removes what no kind stands for any more."""
     wanted = files()
     folder.mkdir(parents=True, exist_ok=True)
     for stale in folder.glob("portico.dev_*.yaml"):
@@ -23,4 +23,4 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    write(Path(sys.argv[1]))

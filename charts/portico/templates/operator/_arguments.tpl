@@ -1,0 +1,22 @@
+{{/* What the operator is told: the chart's names of things, so that nothing is guessed. */}}
+{{- define "portico.operatorArguments" -}}
+- --lease={{ include "portico.operator" . }}
+- --class={{ .Values.class.name }}
+- --data-plane-service={{ include "portico.dataplane" . }}
+- --data-plane-account={{ include "portico.dataplane" . }}
+- --stream-service={{ include "portico.stream" . }}
+- --stream-port={{ .Values.operator.ports.stream }}
+- --admin-port={{ .Values.operator.ports.admin }}
+- --base-domain={{ .Values.baseDomain }}
+- --scheme={{ .Values.public.scheme }}
+{{- $usual := ternary 443 80 (eq .Values.public.scheme "https") }}
+{{- /* TLS ends before the Service, so its port says nothing about https. */}}
+{{- $served := ternary 443 .Values.dataPlane.service.port (eq .Values.public.scheme "https") }}
+{{- $port := default $served .Values.public.port | int }}
+{{- if ne $port $usual }}
+- --public-port={{ $port }}
+{{- end }}
+{{- range uniq .Values.watchNamespaces }}
+- --watch-namespace={{ . }}
+{{- end }}
+{{- end -}}

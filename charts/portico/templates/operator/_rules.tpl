@@ -1,0 +1,50 @@
+{{/* What the operator does with objects of the namespaces that it serves. */}}
+{{- define "portico.servedRules" -}}
+- apiGroups: [portico.dev]
+  resources:
+    - apideployments
+    - apikeys
+    - apimappings
+    - authorizers
+    - domainnames
+    - httpapis
+    - iamusers
+    - restapis
+    - routes
+    - stages
+    - usageplans
+    - websocketapis
+  verbs: [get, list, watch]
+- apiGroups: [portico.dev]
+  resources:
+    - apideployments/status
+    - apikeys/status
+    - apimappings/status
+    - authorizers/status
+    - domainnames/status
+    - httpapis/status
+    - iamusers/status
+    - restapis/status
+    - routes/status
+    - stages/status
+    - usageplans/status
+    - websocketapis/status
+  verbs: [patch]
+- apiGroups: [""]
+  resources: [services, secrets]
+  verbs: [get, list, watch]
+- apiGroups: [discovery.k8s.io]
+  resources: [endpointslices]
+  verbs: [get, list, watch]
+- apiGroups: [gateway.networking.k8s.io]
+  resources: [referencegrants]
+  verbs: [get, list, watch]
+- apiGroups: [apps]
+  resources: [controllerrevisions]
+  verbs: [get, list, watch, create, delete]
+{{- if .Values.operator.apiKeyGeneration }}
+- apiGroups: [""]
+  resources: [secrets]
+  verbs: [create]
+{{- end }}
+{{- end -}}

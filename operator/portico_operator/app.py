@@ -1,0 +1,252 @@
+"""App: the parts of an operator, put together. Wiring only.
+
+Run by `__main__` and by tests. Promises: ports are taken before anything else starts; when a part
+ends that should not, `/livez` says which; leaving ends every task and releases the Lease.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import time
+from collections.abc import Coroutine, Mapping, Sequence
+from importlib import metadata
+from types import TracebackType
+from typing import Any, Literal, Self
+
+from portico_compiler import Settings
+from portico_operator import pods
+from portico_operator.cluster.client import Credentials, KubeClient
+from portico_operator.cluster.intake import PACE, Intake, Pace
+from portico_operator.cluster.lease import Lease
+from portico_operator.cluster.pod_watch import PodWatch
+from portico_operator.cluster.reviewer import TokenReviewer
+from portico_operator.cluster.status_writer import StatusWriter, write_all
+from portico_operator.cluster.vault import ClusterVault
+from portico_operator.delivery.access import Access
+from portico_operator.delivery.fleet import Candidate
+from portico_operator.delivery.server import StreamServer
+from portico_operator.health import HealthServer
+from portico_operator.metrics import Metrics
+from portico_operator.ports import PodReport
+from portico_operator.reconciler import Publication, Reconciler
+from portico_operator.rollout import LivePod
+from portico_operator.settings import OperatorSettings
+from portico_operator.status_loop import Batch, StatusLoop
+from portico_operator.store import Store
+from portico_operator.stream_tls import StreamTls
+from portico_operator.tasks import end, spawn
+
+_log = logging.getLogger(__name__)
+
+
+class App:
+    """One replica; `async with` runs it."""
+
+    def __init__(
+        self, settings: OperatorSettings, credentials: Credentials, pace: Pace = PACE
+    ) -> None:
+        self.settings = settings
+        self.metrics = Metrics()
+        self.store = Store()
+        self._sockets = _listen_all(settings.host, (settings.stream_port, settings.admin_port))
+        self.client = KubeClient(credentials)
+        self.lease = Lease(
+            self.client, settings.namespace, settings.lease, settings.identity, settings.terms
+        )
+        self.pods = PodWatch(
+            self.client, settings.namespace, settings.data_plane_service, self._pods_changed
+        )
+        access = Access(TokenReviewer(self.client), self, time.time)
+        self.server = StreamServer(access, build=_version(), measures=self.metrics)
+        self.intake = Intake(
+            self.client, self.store, self._touch, namespaces=settings.watch_namespaces, pace=pace
+        )
+        self.reconciler = Reconciler(
+            self.store,
+            _compiler_settings(settings),
+            self.server,
+            confirm=self.intake.confirm,
+            classes=lambda: (settings.class_name,),
+            published=self._published,
+            measures=self.metrics,
+        )
+        writer = StatusWriter(self.client, self.lease.is_leader)
+        self.status = StatusLoop(
+            self.store,
+            live=self._live,
+            reports=self._reports,
+            leads=self.lease.is_leader,
+            room=writer.room,
+            write_all=lambda batch, done: _write(writer, batch, done),
+            restored=self._touch,
+            wrote=self.metrics.status_written,
+        )
+        self.tls = StreamTls(
+            self.server,
+            ClusterVault(self.client, settings.namespace, settings.ca_secret, settings.ca_bundle),
+            _names(settings),
+            self._sockets[0],
+            self.lease.is_leader,
+        )
+        self._health = HealthServer(
+            dead=self._dead, unready=self._unready, metrics=self.metrics.exposition
+        )
+        self._tasks: dict[str, asyncio.Task[Any]] = {}
+        self._number_gauges()
+
+    async def __aenter__(self) -> Self:
+        await self.client.__aenter__()
+        await self._health.start(self._sockets[1])
+        self.server.subscribe(self.status.stir)
+        self.lease.subscribe(lambda _: self.status.stir())
+        parts: dict[str, Coroutine[Any, Any, None]] = {
+            "intake": self.intake.run(),
+            "reconciler": self.reconciler.run(),
+            "status": self.status.run(),
+            "lease": self.lease.run(),
+            "pods": self.pods.run(),
+            "stream": self.tls.run(),
+        }
+        self._tasks = {name: spawn(part, name=name) for name, part in parts.items()}
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        # Streams first, so that pods go to another replica while this one can still serve.
+        for name in ("stream", "status", "reconciler", "intake", "pods", "lease"):
+            if name in self._tasks:
+                await end((self._tasks[name],))
+        await self._health.close()
+        for listening in self._sockets:
+            listening.close()
+        await self.client.__aexit__(kind, error, trace)
+
+    @property
+    def stream_port(self) -> int:
+        """In use, when any was asked for."""
+        return int(self._sockets[0].getsockname()[1])
+
+    @property
+    def admin_port(self) -> int:
+        """The same, of the admin port."""
+        return int(self._sockets[1].getsockname()[1])
+
+    # --- delivery.access.Grounds --------------------------------------------------------
+
+    def class_of(self, service_account: str) -> str | None:
+        """The class whose pods run as this account."""
+        own = f"{self.settings.namespace}:{self.settings.data_plane_account}"
+        if service_account == f"system:serviceaccount:{own}":
+            return self.settings.class_name
+        return None
+
+    def is_gone(self, pod_uid: str) -> bool:
+        """Whether the pod has left."""
+        return self.pods.is_gone(pod_uid)
+
+    # --- between the parts --------------------------------------------------------------
+
+    def _touch(self) -> None:
+        self.reconciler.touch()
+
+    def _published(self, publication: Publication) -> None:
+        self.status.published(publication)
+
+    def _pods_changed(self) -> None:
+        candidates = [
+            Candidate(state.uid, state.name, state.ready, state.terminating)
+            for state in self.pods.states.values()
+        ]
+        self.server.set_pods(self.settings.class_name, candidates)
+        self.status.stir()
+
+    def _live(self) -> Mapping[str, LivePod] | None:
+        return pods.live(self.pods.states) if self.pods.known else None
+
+    def _reports(self) -> Mapping[str, PodReport]:
+        return self.server.reports(self.settings.class_name)
+
+    # --- probes -------------------------------------------------------------------------
+
+    def _dead(self) -> str:
+        ended = [name for name, task in self._tasks.items() if task.done()]
+        return f"ended: {', '.join(ended)}" if ended else ""
+
+    def _unready(self) -> str:
+        if not self.reconciler.first_done.is_set():
+            missing = ", ".join(f"{scope.kind}" for scope in self.store.missing())
+            return f"no configuration yet; missing: {missing or 'nothing'}"
+        return "" if self.tls.started else "no certificate for the stream yet"
+
+    def _number_gauges(self) -> None:
+        watch = self.metrics.watch
+        watch("portico_leader", "1 while this replica leads.", lambda: self.lease.is_leader())
+        watch("portico_store_objects", "Objects in the store.", lambda: len(self.store))
+        watch("portico_status_backlog", "Waiting writes.", lambda: self.status.board.backlog)
+        watch("portico_pods_live", "Live pods.", lambda: self.status.standing.pods)
+        watch("portico_streams", "Open streams.", lambda: sum(self.server.streams().values()))
+        watch(
+            "portico_stream_denials",
+            "Tokens that were refused.",
+            lambda: sum(access_denials(self.server).values()),
+        )
+
+
+def access_denials(server: StreamServer) -> Mapping[str, int]:
+    """Refused tokens by reason."""
+    return server.access.denials
+
+
+async def _write(writer: StatusWriter, batch: Batch, done: Any) -> None:
+    await write_all(writer, batch, done)
+
+
+def _compiler_settings(settings: OperatorSettings) -> Settings:
+    scheme: Literal["http", "https"] = "https" if settings.scheme == "https" else "http"
+    return Settings(
+        mode="cluster",
+        base_domain=settings.base_domain,
+        scheme=scheme,
+        port=settings.public_port,
+        build=_version(),
+    )
+
+
+def _names(settings: OperatorSettings) -> list[str]:
+    """What pods may call this replica: a name of the headless Service, whatever its address."""
+    service = f"{settings.stream_service}.{settings.namespace}"
+    return [settings.stream_service, service, f"{service}.svc", f"{service}.svc.cluster.local"]
+
+
+def _listen_all(host: str, ports: Sequence[int]) -> list[socket.socket]:
+    """All of them, or none and the error."""
+    taken: list[socket.socket] = []
+    try:
+        for port in ports:
+            taken.append(_listen(host, port))
+    except OSError:
+        for listening in taken:
+            listening.close()
+        raise
+    return taken
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host or (not host and socket.has_dualstack_ipv6()) else None
+    if family is None:
+        return socket.create_server((host, port), backlog=1024)
+    dual = not host
+    return socket.create_server((host, port), family=family, backlog=1024, dualstack_ipv6=dual)
+
+
+def _version() -> str:
+    try:
+        return metadata.version("portico")
+    except metadata.PackageNotFoundError:
+        return "unknown"

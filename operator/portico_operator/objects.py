@@ -1,0 +1,92 @@
+"""ClusterObject [pure]: an object as an API server gives it, in the form the store keeps.
+
+Made from kopf's events, from our own lists and from the reflector, by one function. Promises:
+contents of Secrets are `Redacted` from here on, and dropped when nothing refers to them.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from portico_compiler import Object, ObjectRef
+from portico_compiler.manifests.kinds import KINDS
+from portico_ir.secrets import Redacted
+
+_ENVELOPE = frozenset({"apiVersion", "kind", "metadata", "status"})
+_encoder = msgspec.json.Encoder(order="deterministic")
+
+
+class Unreadable(ValueError):
+    """What the API server sent is no object; the message says what is missing."""
+
+
+class ClusterObject(msgspec.Struct, frozen=True, kw_only=True):
+    """One object at one resourceVersion."""
+
+    object: Object
+    """For the World."""
+    version: int
+    """resourceVersion; comparable since Kubernetes 1.35 said so, and with etcd always."""
+    status: bytes = b""
+    """The status as JSON, keys sorted; empty: none, or not of our kinds."""
+
+    @property
+    def ref(self) -> ObjectRef:
+        """Who it is."""
+        return self.object.ref
+
+
+def version_of(text: object) -> int:
+    """A resourceVersion as a number; 0 for what is none."""
+    return int(text) if isinstance(text, str) and text.isdecimal() else 0
+
+
+def read(
+    kind: str, raw: Mapping[str, Any], keeps: Callable[[str, str], bool] = lambda *_: True
+) -> ClusterObject:
+    """An object of the cluster; `keeps(namespace, name)` says which Secrets keep contents."""
+    metadata = raw.get("metadata")
+    if not isinstance(metadata, Mapping) or not isinstance(metadata.get("name"), str):
+        raise Unreadable(f"{kind} without metadata.name")
+    namespace, name = metadata.get("namespace") or "", metadata["name"]
+    version = version_of(metadata.get("resourceVersion"))
+    body = {key: value for key, value in raw.items() if key not in _ENVELOPE}
+    if kind == "Secret":
+        body = _secret(body, keeps(namespace, name))
+    known = KINDS.get(kind)
+    ours = known is not None and known.ours
+    labels = metadata.get("labels") or {}
+    generation = metadata.get("generation")
+    status = raw.get("status")
+    return ClusterObject(
+        object=Object(
+            ref=ObjectRef(kind, namespace, name),
+            body=body,
+            resource_version=_content_version(generation, labels) if ours else str(version),
+            uid=metadata.get("uid") or "",
+            created=metadata.get("creationTimestamp") or "",
+            generation=generation if type(generation) is int else 1,
+            labels=labels,
+        ),
+        version=version,
+        status=_encoder.encode(status) if ours and status else b"",
+    )
+
+
+def _content_version(generation: object, labels: Mapping[str, str]) -> str:
+    """What memos compare: our own status writes change resourceVersion and nothing else."""
+    if not labels:
+        return str(generation)
+    return f"{generation}/{zlib.crc32(_encoder.encode(labels)):08x}"
+
+
+def _secret(body: dict[str, Any], keep: bool) -> dict[str, Any]:
+    kept: dict[str, Any] = {"type": body["type"]} if "type" in body else {}
+    data = body.get("data")
+    if keep and isinstance(data, Mapping):
+        kept["data"] = {k: Redacted(v) for k, v in data.items() if isinstance(v, str)}
+    return kept

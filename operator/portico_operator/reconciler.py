@@ -1,0 +1,199 @@
+"""Reconciler: the one task that turns the store into what is served (design.md §5, item 4).
+
+Started by `app`; handlers only `touch` it. It waits until a burst is over, freezes the store into
+a World, compiles, delivers, and tells whoever writes status. Promises: nothing is compiled while
+a required kind is missing or going; a compile that is long happens off the loop; a failure of the
+compiler is a bug, and what was served before is served on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from typing import NamedTuple, Protocol
+
+import msgspec
+
+from portico_compiler import Compiled, Memo, ObjectRef, Settings, World
+from portico_compiler import compile as compile_world
+from portico_compiler.manifests.kinds import KINDS
+from portico_ir.model import EndpointSet
+from portico_operator.holdoff import Holdoff
+from portico_operator.ports import Delivery
+from portico_operator.store import Store
+
+_log = logging.getLogger(__name__)
+
+LONG_S = 0.010
+"""A compile that took longer than this is given to a thread the next time."""
+BLOCKED_RETRY_S = 0.5
+
+
+class Publication(NamedTuple):
+    """What one compile led to."""
+
+    compiled: Compiled
+    """Its result."""
+    changed: frozenset[ObjectRef]
+    """Objects whose content is other than in the publication before."""
+    seconds: float
+    """How long compiling took."""
+
+
+class Measures(Protocol):
+    """Where the reconciler counts."""
+
+    def compiled(self, seconds: float, objects: int) -> None:
+        """A compile of so many objects."""
+        ...
+
+    def blocked(self, is_blocked: bool) -> None:
+        """Whether a kind that must be known is not."""
+        ...
+
+    def failed(self) -> None:
+        """The compiler raised: a bug."""
+        ...
+
+
+class Reconciler:
+    """Owns the world."""
+
+    def __init__(
+        self,
+        store: Store,
+        settings: Settings,
+        delivery: Delivery,
+        *,
+        confirm: Callable[[], Awaitable[bool]],
+        classes: Callable[[], Iterable[str]],
+        published: Callable[[Publication], None],
+        measures: Measures,
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self._store = store
+        self._settings = settings
+        self._delivery = delivery
+        self._confirm = confirm
+        self._classes = classes
+        self._published = published
+        self._measures = measures
+        self._clock = clock
+        self._wall = wall
+        self._holdoff = Holdoff()
+        self._stirred = asyncio.Event()
+        self._memo = Memo()
+        self._last_seconds = 0.0
+        self._world: World | None = None
+        self._endpoints = EndpointSet()
+        self._pending: set[ObjectRef] = set()
+        self.first_done = asyncio.Event()
+        """The first configuration was delivered: this replica is ready."""
+
+    def touch(self) -> None:
+        """The store changed."""
+        self._holdoff.touch(self._clock())
+        self._stirred.set()
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            await self._burst()
+            first = self._holdoff.first
+            self._holdoff.clear()
+            self._stirred.clear()
+            try:
+                await self._reconcile(self._clock() if first is None else first)
+            except Exception:  # a bug: what was served before is served on
+                _log.exception("a compile failed; what was served before is served on")
+                self._measures.failed()
+                await asyncio.sleep(BLOCKED_RETRY_S)
+
+    async def _burst(self) -> None:
+        """Until something changed, and the changes have paused or lasted long enough."""
+        await self._stirred.wait()
+        while True:
+            due = self._holdoff.due
+            wait = 0.0 if due is None else due - self._clock()
+            if wait <= 0:
+                return
+            await asyncio.sleep(wait)
+
+    async def _reconcile(self, since: float) -> None:
+        if not await self._is_whole():
+            if self._world is not None:
+                await self._only_endpoints(self._world)
+            await self._blocked()
+            return
+        self._measures.blocked(False)
+        self._pending |= self._store.take_changed()
+        world = self._store.freeze(self._settings)
+        compiled = await self._compile(world)
+        changed, self._pending = frozenset(self._pending), set()
+        self._world = world
+        self._deliver(compiled, since)
+        self._published(Publication(compiled, changed, self._last_seconds))
+        if not self.first_done.is_set():
+            self.first_done.set()
+            # What was read at start stays: the collector need not walk it again.
+            gc.collect()
+            gc.freeze()
+
+    async def _is_whole(self) -> bool:
+        """Nothing is missing, and deletions since the last compile were users' own."""
+        store = self._store
+        if store.missing():
+            return False
+        if store.deleted_kinds():
+            return await self._confirm()
+        return True
+
+    async def _blocked(self) -> None:
+        missing = ", ".join(f"{s.kind} {s.namespace}".strip() for s in self._store.missing()[:10])
+        _log.info("nothing is compiled yet", extra={"missing": missing})
+        self._measures.blocked(True)
+        if not self._store.missing() or self._store.deleted_kinds():
+            # Nobody will touch us when an API server that did not answer answers again.
+            await asyncio.sleep(BLOCKED_RETRY_S)
+            self.touch()
+
+    async def _only_endpoints(self, last: World) -> None:
+        """Backends go on moving while a kind of ours is away: the last whole world, with theirs."""
+        now = self._store.freeze(self._settings)
+        ours = [o for o in last.objects if KINDS[o.ref.kind].ours]
+        core = [o for o in now.objects if not KINDS[o.ref.kind].ours]
+        world = msgspec.structs.replace(last, objects=(*ours, *core))
+        compiled = await self._compile(world)
+        endpoints = compiled.snapshot.endpoints
+        if endpoints.upstreams != self._endpoints.upstreams:
+            self._endpoints = self._numbered(endpoints)
+            for name in self._classes():
+                self._delivery.set_endpoints(name, self._endpoints)
+
+    async def _compile(self, world: World) -> Compiled:
+        start = self._clock()
+        if self._last_seconds > LONG_S or self._world is None:
+            compiled = await asyncio.to_thread(compile_world, world, self._memo)
+        else:
+            compiled = compile_world(world, self._memo)
+        self._last_seconds = self._clock() - start
+        self._measures.compiled(self._last_seconds, len(world.objects))
+        return compiled
+
+    def _deliver(self, compiled: Compiled, since: float) -> None:
+        snapshot = compiled.snapshot
+        if snapshot.endpoints.upstreams != self._endpoints.upstreams:
+            self._endpoints = self._numbered(snapshot.endpoints)
+        snapshot = msgspec.structs.replace(snapshot, endpoints=self._endpoints)
+        changed_at = self._wall() - (self._clock() - since)
+        for name in self._classes():
+            self._delivery.publish(name, snapshot, changed_at=changed_at)
+
+    def _numbered(self, endpoints: EndpointSet) -> EndpointSet:
+        """Sequences of several replicas compare: they follow the cluster's own versions."""
+        sequence = max(self._store.sequence, self._endpoints.sequence + 1)
+        return msgspec.structs.replace(endpoints, sequence=sequence)

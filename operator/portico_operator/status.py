@@ -1,0 +1,158 @@
+"""Statuses [pure]: what an object's status should say, as the bytes that would be applied.
+
+Called by the board for objects whose turn it is. Promises: conditions as design.md §3 has them,
+each with a transition time that moves only when its status does; nothing about single pods but
+where Programmed is False, so that a scale-up moves no Route.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+import msgspec
+
+from portico_compiler import Condition, ObjectRef
+from portico_operator.rollout import Standing
+
+SHOWN_PODS = 5
+"""A message names this many pods and counts the rest."""
+MESSAGE_LIMIT = 32_000
+"""Kubernetes takes 32,768 characters in a condition's message."""
+
+
+class Programmed(NamedTuple):
+    """The condition that delivery decides."""
+
+    status: str
+    """`True` or `False`."""
+    reason: str
+    """Machine-readable."""
+    message: str
+    """For people."""
+
+
+DONE = Programmed("True", "Programmed", "")
+
+
+class Identity(NamedTuple):
+    """What only APIs and Stages show."""
+
+    api_id: str = ""
+    """`status.apiId`."""
+    addresses: tuple[str, ...] = ()
+    """`status.addresses`."""
+
+
+def programmed(
+    conditions: Iterable[Condition],
+    publication: int,
+    standing: Standing,
+    refusals: Iterable[tuple[str, str]],
+    not_deployed: str,
+) -> Programmed:
+    """What Programmed says of an object whose content is in this publication."""
+    for condition in conditions:
+        if condition.type == "Accepted" and condition.status != "True":
+            return Programmed("False", "NotAccepted", "not served as written; see Accepted")
+    if not_deployed:
+        return Programmed("False", "NotDeployed", not_deployed)
+    if standing.pods == 0:
+        return Programmed("False", "NoDataPlane", "no data-plane pod is ready")
+    refused = sorted(set(refusals))
+    if refused:
+        shown = "; ".join(f"{pod}: {reason}" for pod, reason in refused[:SHOWN_PODS])
+        return Programmed("False", "Refused", f"refused, the previous version serves on: {shown}")
+    if publication and standing.acknowledged >= publication:
+        return DONE
+    behind = standing.behind(publication or 1)
+    if not behind:
+        return DONE
+    names = ", ".join(pod.name for pod in behind[:SHOWN_PODS])
+    rest = f" and {len(behind) - SHOWN_PODS} more" if len(behind) > SHOWN_PODS else ""
+    if all(not pod.reachable for pod in behind):
+        return Programmed("False", "Unreachable", f"no stream from {names}{rest}")
+    return Programmed("False", "Pending", f"not yet acknowledged by {names}{rest}")
+
+
+def compose(
+    conditions: Iterable[Condition],
+    state: Programmed,
+    generation: int,
+    identity: Identity,
+    data_plane: Mapping[str, Any] | None,
+    observed: Mapping[str, Any],
+    now: str,
+) -> dict[str, Any]:
+    """The whole status; `observed` is what the object says now."""
+    known = _conditions(observed)
+    entries = [
+        _entry(c.type, c.status, c.reason, c.message, c.observed_generation, known, now)
+        for c in conditions
+    ]
+    entries.append(
+        _entry("Programmed", state.status, state.reason, state.message, generation, known, now)
+    )
+    status: dict[str, Any] = {"observedGeneration": generation, "conditions": entries}
+    if identity.api_id:
+        status["apiId"] = identity.api_id
+    if identity.addresses:
+        status["addresses"] = list(identity.addresses)
+    if data_plane is not None:
+        status["dataPlane"] = dict(data_plane)
+    return status
+
+
+def is_news(wanted: Mapping[str, Any], observed: Mapping[str, Any]) -> bool:
+    """Whether applying would change more than counts."""
+    return _without_counts(wanted) != _without_counts(observed)
+
+
+def parsed(status: bytes) -> dict[str, Any]:
+    """A stored status; {} for none and for what is no mapping."""
+    if not status:
+        return {}
+    value = msgspec.json.decode(status)
+    return value if isinstance(value, dict) else {}
+
+
+def has_identity(ref: ObjectRef) -> bool:
+    """Whether `dataPlane` and addresses belong into this kind's status."""
+    return ref.kind in ("RestApi", "HttpApi", "WebSocketApi", "Stage")
+
+
+def _entry(
+    type_: str,
+    status: str,
+    reason: str,
+    message: str,
+    generation: int,
+    known: Mapping[str, Mapping[str, Any]],
+    now: str,
+) -> dict[str, Any]:
+    before = known.get(type_, {})
+    since = before.get("lastTransitionTime")
+    same = before.get("status") == status and isinstance(since, str)
+    return {
+        "type": str(type_),
+        "status": status,
+        "reason": reason,
+        "message": message[:MESSAGE_LIMIT],
+        "observedGeneration": generation,
+        "lastTransitionTime": since if same else now,
+    }
+
+
+def _conditions(status: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    found = status.get("conditions")
+    entries = found if isinstance(found, list) else []
+    return {e["type"]: e for e in entries if isinstance(e, dict) and isinstance(e.get("type"), str)}
+
+
+def _without_counts(status: Mapping[str, Any]) -> dict[str, Any]:
+    rest = {key: value for key, value in status.items() if key != "dataPlane"}
+    rest["conditions"] = {
+        type_: {k: v for k, v in entry.items() if k != "lastTransitionTime"}
+        for type_, entry in _conditions(status).items()
+    }
+    return rest

@@ -1,0 +1,56 @@
+"""The own list: all pages of one version, or none."""
+
+from __future__ import annotations
+
+import pytest
+
+from fake_kube import FakeKube, error, item, listing
+from portico_operator.cluster.client import ApiError
+from portico_operator.cluster.listing import list_all
+from portico_operator.cluster.resources import CORE, OURS
+
+PATH = OURS["Route"].path()
+
+
+def name(raw: object) -> str:
+    return str(raw["metadata"]["name"])  # type: ignore[index]
+
+
+async def test_pages_are_followed() -> None:
+    kube = FakeKube()
+    kube.answers["GET", PATH] = [
+        listing(item("a", 1), more="next"),
+        listing(item("b", 2), version=12),
+    ]
+    found = await list_all(kube, OURS["Route"], "", name)
+    assert (found.items, found.version, found.version_text) == (["a", "b"], 12, "12")
+    assert [asked[2] for asked in kube.asked] == [
+        {"limit": "1000"},
+        {"limit": "1000", "continue": "next"},
+    ]
+
+
+async def test_a_page_that_expired_begins_again() -> None:
+    kube = FakeKube()
+    kube.answers["GET", PATH] = [
+        listing(item("old", 1), more="next"),
+        error(410),
+        listing(item("new", 2)),
+    ]
+    assert (await list_all(kube, OURS["Route"], "", name)).items == ["new"]
+
+
+async def test_other_errors_are_told() -> None:
+    with pytest.raises(ApiError):
+        await list_all(FakeKube(), OURS["Route"], "", name)
+
+
+async def test_namespace_and_selector() -> None:
+    kube = FakeKube()
+    resource = CORE["ControllerRevision"]
+    kube.answers["GET", resource.path("n")] = listing()
+    await list_all(kube, resource, "n", name)
+    assert kube.asked[0][2]["labelSelector"] == resource.selector
+    # A cluster-scoped kind has no namespace, whoever asks.
+    kube.answers["GET", OURS["PorticoClass"].path()] = listing()
+    await list_all(kube, OURS["PorticoClass"], "n", name)

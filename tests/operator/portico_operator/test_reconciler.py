@@ -1,0 +1,159 @@
+"""Reconciler: bursts become one compile, and nothing half is ever delivered."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+import fake_kube
+from fake_kube import until
+from portico_compiler import Settings
+from portico_ir.model import EndpointSet, Snapshot
+from portico_operator import objects
+from portico_operator.cluster.resources import OURS
+from portico_operator.metrics import Metrics
+from portico_operator.reconciler import Publication, Reconciler
+from portico_operator.store import ALL, Scope, Store
+from portico_operator.tasks import end, spawn
+
+
+class Bed:
+    """A reconciler, and everything that it was asked to deliver."""
+
+    def __init__(self) -> None:
+        self.store = Store()
+        self.snapshots: list[Snapshot] = []
+        self.endpoints: list[EndpointSet] = []
+        self.publications: list[Publication] = []
+        self.may_believe = True
+        self.asked = 0
+        self.reconciler = Reconciler(
+            self.store,
+            Settings(mode="cluster"),
+            self,
+            confirm=self._confirm,
+            classes=lambda: ("portico",),
+            published=self.publications.append,
+            measures=Metrics(),
+        )
+
+    def publish(
+        self, class_name: str, snapshot: Snapshot, *, changed_at: float | None = None
+    ) -> None:
+        self.snapshots.append(snapshot)
+
+    def set_endpoints(
+        self, class_name: str, endpoints: EndpointSet, marks: Mapping[str, str] | None = None
+    ) -> None:
+        self.endpoints.append(endpoints)
+
+    def advance(self, class_name: str, marks: Mapping[str, str]) -> None:
+        raise AssertionError
+
+    async def _confirm(self) -> bool:
+        self.asked += 1
+        if self.may_believe:
+            self.store.believe_deletions(self.store.deleted_kinds())
+        return self.may_believe and not self.store.missing()
+
+    def put(self, kind: str, name: str, version: int, **more: Any) -> None:
+        self.store.put(objects.read(kind, fake_kube.item(name, version, **more)))
+        self.reconciler.touch()
+
+    def whole(self) -> None:
+        for kind in OURS:
+            self.store.expect((Scope(kind, ALL),))
+            self.store.listed(Scope(kind, ALL), (), 1)
+        self.reconciler.touch()
+
+    def apis(self) -> set[str]:
+        units = self.snapshots[-1].manifest.units
+        return {unit.rpartition("/")[2] for unit in units if unit.startswith("api/")}
+
+
+@contextlib.asynccontextmanager
+async def started() -> AsyncIterator[Bed]:
+    bed = Bed()
+    task = spawn(bed.reconciler.run(), name="reconciler")
+    try:
+        yield bed
+    finally:
+        await end((task,))
+
+
+async def test_a_burst_is_one_compile() -> None:
+    async with started() as bed:
+        bed.whole()
+        for number in range(50):
+            bed.put("RestApi", f"api-{number}", 10 + number)
+        await until(lambda: bed.snapshots)
+        assert len(bed.apis()) == 50
+        assert len(bed.publications) == 1
+        assert len(bed.publications[0].changed) == 50
+        assert bed.reconciler.first_done.is_set()
+
+
+async def test_nothing_before_everything_is_listed() -> None:
+    async with started() as bed:
+        bed.store.expect((Scope("Route", ALL),))
+        bed.put("RestApi", "api", 10)
+        await until(lambda: not bed.reconciler._stirred.is_set())
+        assert not bed.snapshots
+        bed.whole()
+        await until(lambda: bed.snapshots)
+        assert bed.apis() == {"api"}
+
+
+async def test_deletions_that_nobody_confirms_are_not_served() -> None:
+    async with started() as bed:
+        bed.whole()
+        bed.put("RestApi", "api", 10)
+        await until(lambda: bed.snapshots)
+        bed.may_believe = False
+        bed.store.delete(objects.read("RestApi", fake_kube.item("api", 10)).ref, 20)
+        bed.reconciler.touch()
+        await until(lambda: bed.asked >= 2)
+        assert len(bed.snapshots) == 1
+        bed.may_believe = True
+        await until(lambda: len(bed.snapshots) == 2)
+        assert bed.apis() == set()
+
+
+async def test_endpoints_move_while_a_kind_is_away() -> None:
+    async with started() as bed:
+        bed.whole()
+        service = {"name": "pets", "port": 80}
+        spec = {"apiRef": {"name": "api"}, "routeKey": "GET /", "integration": {"service": service}}
+        bed.put("RestApi", "api", 10)
+        bed.put("Route", "r", 11, spec=spec)
+        bed.put("Service", "pets", 12, spec={"ports": [{"port": 80}]})
+        await until(lambda: bed.snapshots)
+        bed.store.unknown(Scope("Route", ALL))
+        raw = fake_kube.item("pets-1", 13)
+        raw["metadata"]["labels"] = {
+            "kubernetes.io/service-name": "pets",
+            "endpointslice.kubernetes.io/managed-by": "endpointslice-controller.k8s.io",
+        }
+        raw |= {"endpoints": [{"addresses": ["10.0.0.7"]}], "ports": [{"port": 8080}]}
+        before = len(bed.snapshots)
+        bed.store.put(objects.read("EndpointSlice", raw))
+        bed.reconciler.touch()
+        await until(lambda: bed.endpoints)
+        (endpoint,) = bed.endpoints[-1].upstreams["n/pets:80"]
+        assert (endpoint.host, endpoint.port) == ("10.0.0.7", 8080)
+        assert len(bed.snapshots) == before
+
+
+async def test_endpoint_sequences_follow_the_cluster() -> None:
+    async with started() as bed:
+        bed.whole()
+        bed.put("RestApi", "api", 10)
+        await until(lambda: bed.snapshots)
+        assert bed.snapshots[0].endpoints.sequence == 0
+        service = {"name": "pets", "port": 80}
+        spec = {"apiRef": {"name": "api"}, "routeKey": "GET /", "integration": {"service": service}}
+        bed.put("Route", "r", 70, spec=spec)
+        bed.put("Service", "pets", 71, spec={"ports": [{"port": 80}]})
+        await until(lambda: bed.snapshots[-1].endpoints.upstreams)
+        assert bed.snapshots[-1].endpoints.sequence == 71

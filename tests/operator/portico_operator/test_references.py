@@ -1,0 +1,83 @@
+"""References: found wherever they stand, in the namespace they mean."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from portico_operator.references import NONE, References, references
+
+SERVICE = {"name": "pets", "port": 80}
+
+
+@pytest.mark.parametrize(
+    ("kind", "spec", "wanted"),
+    [
+        ("Route", {"integration": {"service": SERVICE}}, References(frozenset({"own"}))),
+        (
+            "Route",
+            {"integration": {"backends": [{"service": {**SERVICE, "namespace": "other"}}]}},
+            References(frozenset({"other"})),
+        ),
+        (
+            "RestApi",
+            {"functions": {"f": {"service": SERVICE}, "g": {"url": "http://x.example"}}},
+            References(frozenset({"own"})),
+        ),
+        ("Route", {"integration": {"url": "http://x.example"}}, NONE),
+        (
+            "ApiKey",
+            {"secretRef": {"name": "key"}},
+            References(secrets=frozenset({("own", "key")})),
+        ),
+        (
+            "IamUser",
+            {"accessKeys": [{"secretRef": {"name": "a"}}, {"secretRef": {"name": "b"}}]},
+            References(secrets=frozenset({("own", "a"), ("own", "b")})),
+        ),
+        (
+            "DomainName",
+            {"certificateRef": {"name": "tls", "namespace": "certs"}},
+            References(secrets=frozenset({("certs", "tls")})),
+        ),
+        ("ApiDeployment", {"apiRef": {"name": "x"}}, References(revisions=frozenset({"own"}))),
+        ("Stage", {"deploymentRef": {"name": "d"}}, References(revisions=frozenset({"own"}))),
+        (
+            "Stage",
+            {"canarySettings": {"deploymentRef": {"name": "d"}}},
+            References(revisions=frozenset({"own"})),
+        ),
+        ("Stage", {"stageName": "prod"}, NONE),
+    ],
+)
+def test_what_a_spec_names(kind: str, spec: Any, wanted: References) -> None:
+    assert references(kind, "own", {"spec": spec}) == wanted
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["service", "secretRef", "name", "namespace", "spec", "x"]),
+            inner,
+            max_size=4,
+        )
+    ),
+    max_leaves=20,
+)
+
+
+@given(st.sampled_from(["Route", "Stage", "ApiDeployment"]), JSON)
+def test_no_document_raises(kind: str, body: Any) -> None:
+    references(kind, "own", body)
+
+
+def test_depth_is_bounded() -> None:
+    body: Any = {"service": SERVICE}
+    for _ in range(5000):
+        body = {"x": body}
+    assert references("Route", "own", body) == NONE

@@ -1,0 +1,53 @@
+"""Settings: from arguments and environment, or a sentence."""
+
+from __future__ import annotations
+
+import pytest
+
+from portico_operator.settings import read
+
+
+def test_defaults_and_the_pods_own_names() -> None:
+    settings = read([], {"POD_NAME": "pod-1", "POD_NAMESPACE": "gateway", "PORTICO_LOG": "WARNING"})
+    assert settings.namespace == "gateway"
+    assert settings.identity.startswith("pod-1_")
+    assert settings.log == "warning"
+    assert settings.watch_namespaces == ()
+
+
+def test_two_lives_of_a_pod_are_two_identities() -> None:
+    assert read([], {"POD_NAME": "p"}).identity != read([], {"POD_NAME": "p"}).identity
+
+
+def test_arguments() -> None:
+    settings = read(
+        (
+            "--watch-namespace b --watch-namespace=a --watch-namespace=b "
+            "--stream-port=1 --admin-port=2 --lease-seconds=10 --class=blue"
+        ).split(),
+        {},
+    )
+    assert settings.watch_namespaces == ("b", "a")
+    assert (settings.stream_port, settings.admin_port) == (1, 2)
+    assert settings.terms.duration == 10
+    assert settings.terms.margin < settings.terms.duration / 2
+    assert settings.class_name == "blue"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--stream-port=x"],
+        ["--admin-port=70000"],
+        ["--lease-seconds=0"],
+        ["--what"],
+        ["--log=loud"],
+    ],
+)
+def test_wrong_usage(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        read(arguments, {})
+    assert ended.value.code == 2
+    said = capsys.readouterr().err
+    assert said.startswith("python -m portico_operator: ")
+    assert said.count("\n") == 1
