@@ -253,11 +253,7 @@ async def test_an_api_without_a_stage_is_not_deployed(
         apply(api, namespace, manifest("RestApi", "shop", {"defaultStage": "Never"}))
         apply(api, namespace, route("r", "GET /a"))
         for kind, name in (("RestApi", "shop"), ("Route", "r")):
-            await eventually(
-                lambda k=kind, n=name: (
-                    condition(api, k, n, namespace, "Programmed")[1] == "NotDeployed"
-                )
-            )
+            await eventually(partial(idle, api, kind, name, namespace))
 
 
 async def test_programmed_when_every_live_pod_has_acknowledged(

@@ -169,7 +169,7 @@ def reading(answers: list[Answer], requests: list[Request]) -> Reading:
     ]
 
 
-@crowds(share=10)
+@crowds(share=15)
 @given(crowd(written()))
 def test_an_answer_or_an_end(engine: Engine, clients: Crowd) -> None:
     """Never a hang, a crash, an answer that is none, or one more than was asked for; and llhttp
@@ -179,7 +179,7 @@ def test_an_answer_or_an_end(engine: Engine, clients: Crowd) -> None:
             raise AssertionError(f"wrote {client.pieces}, read as {requests}")
 
 
-@crowds(share=5)
+@crowds(share=10)
 @given(crowd(ambiguous()))
 def test_nothing_ambiguous_is_passed_on(engine: Engine, clients: Crowd) -> None:
     """Nor anything behind it."""
@@ -189,7 +189,7 @@ def test_nothing_ambiguous_is_passed_on(engine: Engine, clients: Crowd) -> None:
 
 
 @pytest.mark.nginx
-@crowds(share=10)
+@crowds(share=15)
 @given(crowd(written()))
 def test_nginx_reads_the_same(engine: Engine, nginx: Nginx, clients: Crowd) -> None:
     """What we pass on, nginx passes on: the same requests in the same order."""

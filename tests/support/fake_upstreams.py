@@ -54,7 +54,7 @@ class Wire(asyncio.Transport):
         return bool(self.ended)
 
     def abort(self) -> None:
-        self.ended = self.ended or "abort"
+        self.ended = "abort"
 
     def close(self) -> None:
         self.ended = self.ended or "close"

@@ -95,7 +95,7 @@ class Line(NamedTuple):
 class Lines:
     """Remembers lines of one direction."""
 
-    __slots__ = ("_codes", "_http", "_older", "_rest", "known")
+    __slots__ = ("_codes", "_http", "_older", "_rest", "_untabbed", "known")
 
     MOST: Final = 2048
     """Lines a generation; there are two."""
@@ -103,9 +103,15 @@ class Lines:
     """Longer lines are read each time."""
 
     def __init__(
-        self, codes: dict[bytes, int], tables: dict[ApiKind, forwarding.NameTable]
+        self,
+        codes: dict[bytes, int],
+        tables: dict[ApiKind, forwarding.NameTable],
+        untabbed: frozenset[int] = frozenset(),
     ) -> None:
         self._codes = codes
+        self._untabbed = untabbed
+        """Fields that are refused with a tab around their value: legal, but other readers see
+        another length or host there (nginx refuses them too)."""
         self._rest = tables[ApiKind.REST]
         self._http = tables[ApiKind.HTTP]
         self.known: dict[bytes, Line] = {}
@@ -134,6 +140,8 @@ class Lines:
         value = match.group(2).rstrip(b" \t")
         lower = name.lower()
         code = self._codes.get(lower, ORDINARY)
+        if code in self._untabbed and b"\t" in raw:
+            return None
         return Line(
             code,
             _passed_on(self._rest.code(lower), name, value),
@@ -154,7 +162,11 @@ def _passed_on(action: int, name: bytes, value: bytes) -> bytes:
     return b""
 
 
-REQUEST_LINES: Final = Lines(_REQUEST_CODES, forwarding.REQUEST_NAMES)
+REQUEST_LINES: Final = Lines(
+    _REQUEST_CODES,
+    forwarding.REQUEST_NAMES,
+    frozenset({HOST, CONTENT_LENGTH, TRANSFER_ENCODING}),
+)
 RESPONSE_LINES: Final = Lines(_RESPONSE_CODES, forwarding.RESPONSE_NAMES)
 
 T = TypeVar("T")

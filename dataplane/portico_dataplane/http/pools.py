@@ -24,7 +24,7 @@ from portico_ir.model import Endpoint
 if TYPE_CHECKING:
     import ssl
 
-    from portico_dataplane.http.deadlines import Schedule
+    from portico_dataplane.http.deadlines import Schedule, Slot
     from portico_dataplane.settings import Settings
 
 
@@ -143,10 +143,10 @@ class Pool:
             self._idle.remove(connection)
         self._serve_waiting()
 
-    def expect_end(self, connection: UpstreamConnection) -> None:
+    def expect_end(self, connection: UpstreamConnection) -> Slot:
         """`connection` still sends; it must come to an end."""
         registry = self._upstream.registry
-        registry.deadlines.schedule(connection, registry.settings.write_timeout_s)
+        return registry.deadlines.schedule(connection, registry.settings.write_timeout_s)
 
     def _serve_waiting(self) -> None:
         if self._waiting:

@@ -16,6 +16,7 @@ from portico_dataplane.http.body import ChunkedBody, MalformedBody
 from portico_dataplane.http.upstream_head import CHUNKED, KNOWN, AnswerHead, read_answer
 
 if TYPE_CHECKING:
+    from portico_dataplane.http.deadlines import Slot
     from portico_dataplane.http.pools import Pool
 
 # What the next byte of a connection is.
@@ -73,6 +74,7 @@ class UpstreamConnection(asyncio.Protocol):
         "_interim",
         "_partial",
         "_pool",
+        "_slot",
         "_state",
         "answer",
         "closed",
@@ -108,6 +110,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._chunked: ChunkedBody | None = None
         self._bodiless = False
         self._held = False
+        self._slot: Slot | None = None
 
     # --- sending ----------------------------------------------------------------------------
 
@@ -160,7 +163,7 @@ class UpstreamConnection(asyncio.Protocol):
             self._pool.lost(self)
             self.transport.close()
             if self.transport.get_write_buffer_size():
-                self._pool.expect_end(self)
+                self._slot = self._pool.expect_end(self)
 
     def on_deadline(self) -> None:
         """It has not gone out for too long."""
@@ -305,6 +308,8 @@ class UpstreamConnection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         user = self.user
         self.user = None
+        if self._slot is not None:
+            self._slot.discard(self)
         if self.closed:
             return
         self.closed = True

@@ -98,7 +98,9 @@ def _from_kubeconfig(path: str | None) -> Credentials:
         load(path, client_configuration=configuration)
     except (kubernetes.config.ConfigException, OSError) as why:
         raise NotACluster(f"no credentials for a cluster: {why}") from why
-    token = configuration.get_api_key_with_prefix("authorization")
+    # The name under which the client keeps it changed with version 36.
+    names = ("BearerToken", "authorization")
+    token = next(filter(None, map(configuration.get_api_key_with_prefix, names)), None)
     return Credentials(
         server=configuration.host.rstrip("/"),
         ca_path=configuration.ssl_ca_cert,

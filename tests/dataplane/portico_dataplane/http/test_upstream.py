@@ -244,3 +244,37 @@ def test_limits_are_for_each_head() -> None:
         user.call(INTERIM + b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n" + body)
         assert user.told == [("response", 200, body, True)]
         connection.release()
+
+
+# --- the last words of a tunnel -------------------------------------------------------------------
+
+
+def waiting(registry: Upstreams) -> set[Any]:
+    return cast(FakeDeadlines, registry.deadlines).waiting
+
+
+def test_what_has_gone_out_needs_no_time() -> None:
+    user, connection, registry = connected()
+    connection.finish()
+    assert (user.wire.ended, waiting(registry)) == ("close", set())
+    assert user.told == []
+
+
+def test_what_has_not_gone_out_has_its_time_and_no_more() -> None:
+    user, connection, registry = connected()
+    user.wire.unsent = 100
+    connection.finish()
+    assert user.wire.ended == "close"
+    assert waiting(registry) == {connection}
+    connection.finish()
+    cast(FakeDeadlines, registry.deadlines).expire()
+    assert user.wire.ended == "abort"
+
+
+def test_what_went_out_in_time_is_forgotten_at_once() -> None:
+    user, connection, registry = connected()
+    user.wire.unsent = 100
+    connection.finish()
+    connection.connection_lost(None)
+    assert waiting(registry) == set()
+    assert user.told == []

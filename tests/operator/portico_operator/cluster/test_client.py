@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
@@ -133,3 +134,19 @@ def test_no_kubeconfig_is_a_sentence(tmp_path: Path) -> None:
 
 def test_tokens_do_not_show_themselves() -> None:
     assert "hidden" not in repr(Credentials(server="https://x", token="hidden"))
+
+
+def test_a_kubeconfig_gives_server_and_token(tmp_path: Path) -> None:
+    file = tmp_path / "config"
+    config = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "c", "cluster": {"server": "https://api.example:6443/"}}],
+        "users": [{"name": "u", "user": {"token": "hidden"}}],
+        "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
+        "current-context": "x",
+    }
+    file.write_text(json.dumps(config))
+    found = find_credentials(str(file))
+    assert found.server == "https://api.example:6443"
+    assert found.bearer() == "hidden"
