@@ -68,6 +68,8 @@ class _Function:
         self._pending: dict[str, _Invocation] = {}
         self._address = ""
         self._process: asyncio.subprocess.Process | None = None
+        self._starting: asyncio.Task[asyncio.subprocess.Process] | None = None
+        """One start at a time, and to its end although whoever asked for it left."""
         self.started = 0
         """How many processes there have been."""
 
@@ -111,6 +113,8 @@ class _Function:
 
     async def stop(self) -> None:
         """End the process."""
+        if self._starting is not None:
+            await asyncio.wait([self._starting])
         process, self._process = self._process, None
         if process is None:
             return
@@ -122,6 +126,11 @@ class _Function:
         process = self._process
         if process is not None and process.returncode is None:
             return process
+        if self._starting is None:
+            self._starting = asyncio.ensure_future(self._start())
+        return await asyncio.shield(self._starting)
+
+    async def _start(self) -> asyncio.subprocess.Process:
         while not self._queue.empty():  # for a process that is gone
             self._queue.get_nowait()
         environment = {
@@ -133,17 +142,20 @@ class _Function:
             "PYTHONDONTWRITEBYTECODE": "1",
             "PYTHONPATH": str(self._folder),
         }
-        self._process = process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "awslambdaric",
-            self._handler,
-            cwd=self._folder,
-            env=environment,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.DEVNULL,
-        )
+        try:
+            self._process = process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "awslambdaric",
+                self._handler,
+                cwd=self._folder,
+                env=environment,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.DEVNULL,
+                stderr=asyncio.subprocess.DEVNULL,
+            )
+        finally:
+            self._starting = None
         self.started += 1
         return process
 
