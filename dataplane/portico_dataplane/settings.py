@@ -87,7 +87,7 @@ class Settings:
     pipeline_limit: int = 65_536
     """Bytes kept unparsed while a request is in progress; then reading pauses."""
     max_connections: int = 20_000
-    """Open client connections per worker; beyond, new ones wait in the kernel's queue."""
+    """Open client connections per worker; beyond, new ones are answered 503 and closed."""
     max_connection_age_s: float = 3_600.0
     """A connection is closed politely after about this long (± 10 %), so that load evens out."""
     max_connection_requests: int = 100_000
