@@ -12,11 +12,11 @@ import pytest
 
 from portico_dataplane.core.messages import Request, Response
 from portico_dataplane.core.router import Found
-from portico_dataplane.core.verdicts import CONTINUE, Need, Reject, Respond, Verdict
+from portico_dataplane.core.verdicts import CONTINUE, CallFunction, Need, Reject, Respond, Verdict
 from portico_ir.errors import ErrorKind
 from raw_http import RawClient
 from raw_upstream import HOLD
-from serving import HTTP, REST, Serving, answering, everything, function, route, site
+from serving import HTTP, REST, SERVICE, Serving, answering, everything, function, route, site
 
 INVOKE = b"/2015-03-31/functions/f/invocations"
 LIMIT = 1000
@@ -177,7 +177,7 @@ def test_a_client_that_waits_to_be_asked_is(engine: Serving, asked: Asked) -> No
         (Respond(Response(299, [], b"")), 299),
         (Reject(ErrorKind.UNSUPPORTED_MEDIA_TYPE, "a cause"), 415),
         (CONTINUE, 500),
-        (Need(None, None), 500),  # type: ignore[arg-type]
+        (Need(CallFunction(SERVICE, "/", (), b"", 1000), lambda _: CONTINUE), 500),
     ],
     ids=["respond", "reject", "nothing", "a-call-without-target"],
 )
