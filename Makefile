@@ -14,7 +14,7 @@ BENCH_READY := $(VENV)/.bench-ready
 SOURCES := dataplane operator native tests
 # What `make test TESTS=tests/fuzz` narrows, and what is handed on to the tool as it stands.
 TESTS ?= tests
-COMPILED_TESTS ?= tests/dataplane tests/fuzz tests/conformance tests/integration
+COMPILED_TESTS ?= tests/dataplane tests/fuzz tests/conformance
 ARGS ?=
 
 .PHONY: help setup run test compiled test-compiled check conformance bench fuzz crds lock wheels format clean

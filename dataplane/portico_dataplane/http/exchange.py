@@ -198,7 +198,10 @@ class Exchange:
     def on_request_body(self, piece: bytes, complete: bool) -> None:
         """The client's body, piece by piece; what nobody wants any more is dropped."""
         if self._work is not None:
-            self._work.on_request_body(piece, complete)
+            try:
+                self._work.on_request_body(piece, complete)
+            except Exception:
+                self.fail()
 
     def refuse_body(self, kind: ErrorKind) -> None:
         """The body is too large, too slow or broken."""
