@@ -11,9 +11,9 @@ from email.utils import formatdate
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
+from portico_dataplane.core.identifiers import id_headers
 from portico_dataplane.core.messages import Request, Response
 from portico_dataplane.http.lines import Line
-from portico_ir.model import ApiKind
 
 if TYPE_CHECKING:
     from portico_dataplane.http.upstream_head import AnswerHead
@@ -55,16 +55,8 @@ def status_line(status: int) -> bytes:
 
 def identity(parts: list[bytes], request: Request) -> None:
     """The request's ids as AWS §2.4 has them for this kind of API."""
-    if request.api.kind is ApiKind.HTTP:
-        parts += (b"Apigw-Requestid: ", request.request_id.encode("ascii"), b"\r\n")
-    else:
-        parts += (
-            b"x-amzn-RequestId: ",
-            request.request_id.encode("ascii"),
-            b"\r\nx-amz-apigw-id: ",
-            request.extended_id.encode("ascii"),
-            b"\r\n",
-        )
+    for name, value in id_headers(request.api.kind, request.request_id, request.extended_id):
+        parts += (name, b": ", value, b"\r\n")
 
 
 def proxied_head(
