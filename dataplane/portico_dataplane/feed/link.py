@@ -189,8 +189,12 @@ class Link:
                         max_msg_size=_MOST_FRAME,
                         timeout=aiohttp.ClientWSTimeout(ws_close=1.0),
                     )
-                    await stream.send_bytes(encode_frame(self._owner.hello()))
-                await asyncio.gather(self._read(stream), self._write(stream))
+                try:
+                    async with asyncio.timeout(_CONNECT_S):
+                        await stream.send_bytes(encode_frame(self._owner.hello()))
+                    await asyncio.gather(self._read(stream), self._write(stream))
+                finally:
+                    await stream.close()  # the session ends the socket, not the stream
                 greeted = self.build != ""
                 self._failed(f"closed with {stream.close_code}")
         except aiohttp.WSServerHandshakeError as error:
