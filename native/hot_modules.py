@@ -19,6 +19,7 @@ PACKAGES: Final = ("portico_ir", "portico_dataplane")
 
 HOT: Final = (
     "portico_dataplane.arrival",
+    "portico_dataplane.core.caller",
     "portico_dataplane.core.forwarding",
     "portico_dataplane.core.identifiers",
     "portico_dataplane.core.messages",
@@ -26,6 +27,7 @@ HOT: Final = (
     "portico_dataplane.core.router",
     "portico_dataplane.core.trie",
     "portico_dataplane.holder",
+    "portico_dataplane.http.admission",
     "portico_dataplane.http.answer",
     "portico_dataplane.http.body",
     "portico_dataplane.http.buffering",

@@ -24,10 +24,11 @@ from portico_dataplane.integrations.function import FunctionIntegration
 from portico_dataplane.integrations.http import HttpForward, PreparedTarget
 from portico_dataplane.integrations.mock import MockIntegration
 from portico_dataplane.policies.cors import CorsPolicy
-from portico_dataplane.policies.registry import prepare
+from portico_dataplane.policies.registry import Scope, prepare
 from portico_dataplane.runtime import ApiRuntime, RouteRuntime, Runtime, StageRuntime
 from portico_dataplane.telemetry.ports import Meters
 from portico_ir import codec, invariants
+from portico_ir.access import Authorizer, FunctionAuthorizer
 from portico_ir.model import (
     IR_VERSION,
     ApiUnit,
@@ -44,6 +45,7 @@ from portico_ir.model import (
     Target,
     Unit,
 )
+from portico_ir.policies import Authorize
 
 SLICE_S: Final = 0.004
 """How long a build works before it lets requests run."""
@@ -222,7 +224,7 @@ class Builder:
             api_before is None
             or api_before.unit.kind is not api.kind
             or api_before.unit.api_id != api.api_id
-            or (before is not None and before.stage.detailed_metrics != stage.detailed_metrics)
+            or (before is not None and _routes_differ(before.stage, stage))
         ):
             before = None
         builder: RouterBuilder[RouteRuntime]
@@ -238,20 +240,24 @@ class Builder:
         else:
             builder = RouterBuilder(api.kind)
         known = before.shards if before is not None else {}
-        new: list[Route] = []
+        new: list[tuple[Route, Mapping[str, Authorizer]]] = []
         for shard, shard_digest in shards.items():
             if known.get(shard) != shard_digest:
-                for route in routes[shard].routes:
+                unit = routes[shard]
+                last = api_before.routes.get(shard) if api_before is not None else None
+                same_authorizers = last is None or last.authorizers == unit.authorizers
+                for route in unit.routes:
                     earlier = old.pop(route.key, None)
-                    if earlier is None:
-                        new.append(route)
-                    elif earlier != route:
+                    if earlier is not None:
+                        if earlier == route and (same_authorizers or not _authorizes(route)):
+                            continue
                         builder.remove(earlier.match)
-                        new.append(route)
+                    new.append((route, unit.authorizers))
         for gone in old.values():
             builder.remove(gone.match)
-        for count, route in enumerate(new):
-            builder.add(route.match, self._route(api, stage, route))
+        for count, (route, authorizers) in enumerate(new):
+            scope = Scope(api, stage, route, authorizers)
+            builder.add(route.match, self._route(scope))
             if not count % 16:
                 await self._breathe()
         return _StageBuild(stage, shards, self._stage_runtime(api, stage, builder.build()))
@@ -264,14 +270,15 @@ class Builder:
         log = compile_format(wanted.format) if wanted is not None else None
         return StageRuntime(stage, router, meter, log)
 
-    def _route(self, api: ApiUnit, stage: Stage, route: Route) -> RouteRuntime:
+    def _route(self, scope: Scope) -> RouteRuntime:
         """A route ready to run; what cannot be prepared fails closed, alone."""
+        api, stage, route, _ = scope
         meter = None
         if stage.detailed_metrics and (
             "*" in stage.detailed_metrics or route.key in stage.detailed_metrics
         ):
             meter = self._meters.meter(api.namespace, api.name, api.kind, stage.name, route.key)
-        broken = prepare(route.policies)
+        chain, broken = prepare(scope)
         forward: HttpForward | None = None
         buffered: BufferedIntegration | None = None
         target: PreparedTarget | None = None
@@ -291,7 +298,7 @@ class Builder:
                 broken = broken or integration.reason or "broken"
         except (BadTemplate, ValueError) as error:
             broken = broken or str(error) or "not preparable"
-        return RouteRuntime(route, forward, buffered, broken, meter, target)
+        return RouteRuntime(route, forward, buffered, broken, meter, target, chain)
 
     async def _forget(
         self, manifest: Manifest, units: dict[str, Unit], apis: dict[str, _ApiBuild]
@@ -321,6 +328,9 @@ class Builder:
                         used.update(integration.targets)
                     elif isinstance(integration, LambdaProxy):
                         used.add(integration.target)
+                for authorizer in routes.authorizers.values():
+                    if isinstance(authorizer, FunctionAuthorizer):
+                        used.add(authorizer.target)
                 await self._breathe()
         self._targets.retain(used)
 
@@ -342,3 +352,16 @@ class Builder:
         if time.monotonic() >= self._pause_at:
             await asyncio.sleep(0)
             self._pause_at = time.monotonic() + SLICE_S
+
+
+def _routes_differ(before: Stage, now: Stage) -> bool:
+    """Whether what the stage says goes into each of its routes."""
+    return (
+        before.detailed_metrics != now.detailed_metrics
+        or before.policy != now.policy
+        or before.throttle != now.throttle
+    )
+
+
+def _authorizes(route: Route) -> bool:
+    return any(isinstance(policy, Authorize) for policy in route.policies)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from portico_dataplane.core.messages import Outcome, Request
 from portico_dataplane.core.router import Router
-from portico_dataplane.core.verdicts import BufferedIntegration
+from portico_dataplane.core.verdicts import BufferedIntegration, RequestPolicy
 from portico_dataplane.integrations.http import HttpForward, PreparedTarget
 from portico_dataplane.policies.cors import CorsPolicy
 from portico_dataplane.telemetry.ports import Meter
@@ -21,7 +21,7 @@ LogLine = Callable[[Request, Outcome], str]
 class RouteRuntime:
     """One route, ready to run."""
 
-    __slots__ = ("broken", "buffered", "forward", "meter", "route", "target")
+    __slots__ = ("broken", "buffered", "chain", "forward", "meter", "route", "target")
 
     def __init__(
         self,
@@ -31,6 +31,7 @@ class RouteRuntime:
         broken: str,
         meter: Meter | None,
         target: PreparedTarget | None = None,
+        chain: tuple[RequestPolicy, ...] = (),
     ) -> None:
         self.route = route
         self.forward = forward
@@ -43,6 +44,8 @@ class RouteRuntime:
         """Only where detailed metrics are on."""
         self.target = target
         """Where `buffered` finds its function."""
+        self.chain = chain
+        """What stands between a request and its integration, in the order of phases.py."""
 
 
 class StageRuntime:

@@ -56,6 +56,9 @@ def _canonical(value: Any) -> Any:
         items = [_canonical(item) for item in value]
         same = all(new is old for new, old in zip(items, value, strict=True))
         return value if same else tuple(items)
+    if isinstance(value, dict):
+        entries = {key: _canonical(item) for key, item in value.items()}
+        return entries if any(entries[key] is not value[key] for key in value) else value
     if not isinstance(value, msgspec.Struct):
         return value
     changes: dict[str, Any] = {}

@@ -16,15 +16,20 @@ from portico_ir.model import (
     ApiUnit,
     Broken,
     DefaultMatch,
+    GatewayUnit,
     HttpProxy,
     HttpSegments,
+    KeysUnit,
     LambdaProxy,
     Mock,
+    PlansUnit,
     RestSegments,
     Route,
     RoutesUnit,
+    SignersUnit,
     Unit,
 )
+from portico_ir.policies import Authorize
 
 
 class Violation(NamedTuple):
@@ -51,9 +56,26 @@ def check(units: Mapping[str, Unit]) -> list[Violation]:
                 found += check_routes(unit_id, unit, api)
             else:
                 found.append(Violation(unit_id, f"unit {unit.api} is missing"))
-        elif unit_id != "gateway":
-            found.append(Violation(unit_id, "the gateway unit must have the id 'gateway'"))
+        else:
+            found += _check_name(unit_id, unit)
     return found
+
+
+def _check_name(
+    unit_id: str, unit: GatewayUnit | KeysUnit | PlansUnit | SignersUnit
+) -> list[Violation]:
+    """Units that are found by their ids must have them."""
+    match unit:
+        case GatewayUnit():
+            fits, wanted = unit_id == "gateway", "'gateway'"
+        case KeysUnit():
+            fits, wanted = unit_id.startswith("keys/"), "'keys/<bucket>'"
+        case PlansUnit():
+            fits, wanted = unit_id == "plans", "'plans'"
+        case SignersUnit():
+            fits, wanted = unit_id == "signers", "'signers'"
+    name = unit.__struct_config__.tag
+    return [] if fits else [Violation(unit_id, f"the {name} unit must have the id {wanted}")]
 
 
 def check_hosts(unit_id: str, api: ApiUnit, owners: dict[str, str]) -> list[Violation]:
@@ -96,10 +118,17 @@ def check_routes(unit_id: str, unit: RoutesUnit, api: ApiUnit) -> list[Violation
         if route.key in seen:
             found.append(Violation(unit_id, f"two routes have the key {route.key!r}"))
         seen.add(route.key)
-        message = _route_fault(route, api.kind)
+        message = _route_fault(route, api.kind) or _authorizer_fault(route, unit)
         if message:
             found.append(Violation(unit_id, f"route {route.key!r}: {message}"))
     return found
+
+
+def _authorizer_fault(route: Route, unit: RoutesUnit) -> str:
+    for policy in route.policies:
+        if isinstance(policy, Authorize) and policy.authorizer not in unit.authorizers:
+            return f"authorizer {policy.authorizer!r} is missing"
+    return ""
 
 
 def _route_fault(route: Route, kind: ApiKind) -> str:

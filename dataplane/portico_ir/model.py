@@ -13,7 +13,11 @@ from typing import Literal
 
 import msgspec
 
+from portico_ir.access import ApiKey, Authorizer, Bucket, Plan, PolicyDocument, Signer
 from portico_ir.policies import Cors, PolicySpec, Struct
+from portico_ir.targets import ServiceTarget as ServiceTarget
+from portico_ir.targets import Target as Target
+from portico_ir.targets import UrlTarget as UrlTarget
 
 IR_VERSION = 1
 """Raised when a data plane of the previous version could not read what is written."""
@@ -108,6 +112,8 @@ class GatewayUnit(Struct, frozen=True, kw_only=True, tag_field="unit", tag="gate
     """Serve `/_aws/execute-api/<apiId>/<stage>/…` under any host (development only)."""
     sole_api: str = ""
     """Unit id of the API that an unknown host reaches (development with just one API)."""
+    account_throttle: Bucket | None = None
+    """What all requests of all APIs pass last (AWS §3.18); absent: no bound."""
 
 
 class AccessLog(Struct, frozen=True, kw_only=True):
@@ -134,6 +140,10 @@ class Stage(Struct, frozen=True, kw_only=True):
     """Absent: no access log."""
     detailed_metrics: tuple[str, ...] = ()
     """Route keys whose metrics are kept by route; `*` for all."""
+    policy: PolicyDocument | None = None
+    """Resource policy of the API (AWS §3.21), resources written out for this stage."""
+    throttle: Bucket | None = None
+    """What all requests of the stage pass (AWS §3.18)."""
 
 
 class ApiUnit(Struct, frozen=True, kw_only=True, tag_field="unit", tag="api"):
@@ -168,9 +178,32 @@ class RoutesUnit(Struct, frozen=True, kw_only=True, tag_field="unit", tag="route
     """Unit id of the API."""
     routes: tuple[Route, ...] = ()
     """Sorted by key."""
+    authorizers: dict[str, Authorizer] = {}
+    """What `Authorize` of these routes names."""
 
 
-Unit = GatewayUnit | ApiUnit | RoutesUnit
+class KeysUnit(Struct, frozen=True, kw_only=True, tag_field="unit", tag="keys"):
+    """A share of the API keys, by a stable hash. Unit id `keys/<bucket>`."""
+
+    keys: dict[str, ApiKey] = {}
+    """SHA-256 (hex) of the value to the key."""
+
+
+class PlansUnit(Struct, frozen=True, kw_only=True, tag_field="unit", tag="plans"):
+    """Every usage plan. Unit id `plans`."""
+
+    plans: tuple[Plan, ...] = ()
+    """Sorted by id."""
+
+
+class SignersUnit(Struct, frozen=True, kw_only=True, tag_field="unit", tag="signers"):
+    """Every access key that may sign. Unit id `signers`."""
+
+    signers: dict[str, Signer] = {}
+    """Access key id to what verifies its signatures."""
+
+
+Unit = GatewayUnit | ApiUnit | RoutesUnit | KeysUnit | PlansUnit | SignersUnit
 
 
 # --- routes -------------------------------------------------------------------------------
@@ -218,42 +251,6 @@ class Route(Struct, frozen=True, kw_only=True):
     """As declared."""
     policies: tuple[PolicySpec, ...] = ()
     """Order in the file does not matter; phases.py orders them."""
-
-
-# --- targets ------------------------------------------------------------------------------
-
-
-class ServiceTarget(Struct, frozen=True, kw_only=True, tag_field="target", tag="service"):
-    """A Kubernetes Service by reference; its addresses come as endpoints."""
-
-    upstream: str
-    """Key into EndpointSet.upstreams: `namespace/service:port`."""
-    host: str
-    """Authority sent as Host, e.g. `pets.default.svc.cluster.local:80`."""
-    scheme: Literal["http", "https"] = "http"
-    """How to speak to it."""
-    path: str = ""
-    """Path and query with `{name}` variables; empty: the client's own path (after stage)."""
-    append_path: bool = False
-    """Append the client's path (after stage) to `path`."""
-    weight: int = 1
-    """Share among the targets of one integration; 0 takes nothing."""
-    cluster_ip: str = ""
-    """`ip:port`, tried when the stream has been down and every endpoint refuses."""
-
-
-class UrlTarget(Struct, frozen=True, kw_only=True, tag_field="target", tag="url"):
-    """A plain URL; the dialer decides whether its address may be reached."""
-
-    url: str
-    """`http(s)://host[:port][/path][?query]` with `{name}` variables anywhere."""
-    append_path: bool = False
-    """Append the client's path (after stage): `$default` routes of HTTP APIs (AWS §4.3)."""
-    weight: int = 1
-    """As in ServiceTarget."""
-
-
-Target = ServiceTarget | UrlTarget
 
 
 # --- parameter mapping (REST, AWS §3.7) -----------------------------------------------------

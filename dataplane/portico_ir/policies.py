@@ -6,6 +6,8 @@ union is closed and unknown fields are errors.
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 
@@ -43,4 +45,35 @@ class FailClosed(Struct, frozen=True, kw_only=True, tag_field="policy", tag="fai
     """For logs and explain; never sent to a client."""
 
 
-PolicySpec = Cors | FailClosed
+class Authorize(Struct, frozen=True, kw_only=True, tag_field="policy", tag="authorize"):
+    """An authorizer decides who calls (AWS §4.9, §4.10, §6)."""
+
+    authorizer: str
+    """Key into the `authorizers` of the unit that holds the route."""
+    scopes: tuple[str, ...] = ()
+    """`authorizationScopes`: a token must hold one of them; empty: none is asked for."""
+
+
+class Signature(Struct, frozen=True, kw_only=True, tag_field="policy", tag="signature"):
+    """`authorizationType: AWS_IAM`: a Signature Version 4, and a policy that allows (AWS §6.3)."""
+
+
+class RequireKey(Struct, frozen=True, kw_only=True, tag_field="policy", tag="require_key"):
+    """`apiKeyRequired`: a key of a plan that opens this stage (AWS §7.3)."""
+
+    source: Literal["HEADER", "AUTHORIZER"] = "HEADER"
+    """`x-api-key`, or the authorizer's `usageIdentifierKey` (AWS §6.5)."""
+
+
+class Throttle(Struct, frozen=True, kw_only=True, tag_field="policy", tag="throttle"):
+    """A token bucket that every request of the route passes (AWS §3.18)."""
+
+    rate: float
+    """Tokens per second; 0 with burst 0 lets nothing through."""
+    burst: int
+    """Capacity."""
+    per_client: bool = False
+    """One bucket for each client address (ours), instead of one for all."""
+
+
+PolicySpec = Cors | FailClosed | Authorize | Signature | RequireKey | Throttle

@@ -31,7 +31,15 @@ from portico_ir.model import (
     Target,
     UrlTarget,
 )
-from portico_ir.policies import Cors, FailClosed, PolicySpec
+from portico_ir.policies import (
+    Authorize,
+    Cors,
+    FailClosed,
+    PolicySpec,
+    RequireKey,
+    Signature,
+    Throttle,
+)
 
 MOST_OTHERS = 20
 """Routes that do not match which are listed; the nearest come first."""
@@ -121,6 +129,16 @@ def _policy_text(policy: PolicySpec) -> str:
             return "cors"
         case FailClosed(reason=reason):
             return f"fails closed: {reason}"
+        case Authorize(authorizer=name, scopes=scopes):
+            wanted = f", a scope of {' '.join(scopes)}" if scopes else ""
+            return f"authorizer {name}{wanted}"
+        case Signature():
+            return "a Signature Version 4"
+        case RequireKey(source=source):
+            return f"an API key ({source})"
+        case Throttle(rate=rate, burst=burst, per_client=per_client):
+            each = " for each client address" if per_client else ""
+            return f"at most {rate:g} requests/s, burst {burst}{each}"
         case _:
             assert_never(policy)
 

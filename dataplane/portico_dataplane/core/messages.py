@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
+from portico_dataplane.core.caller import NOBODY, Caller
+
 if TYPE_CHECKING:
     from portico_ir.errors import ErrorKind
     from portico_ir.model import ApiUnit, GatewayUnit, Route, Stage
@@ -71,6 +73,8 @@ class Request:
     route: Route
     path_parameters: dict[str, str]
     """Variable name to raw (still percent-encoded) value."""
+    caller: Caller = NOBODY
+    """Who calls; one of its own as soon as the route has a chain."""
     lines: Sequence[HeaderLine] = ()
     """What `headers` is made of, the first time somebody asks."""
     _headers: Headers | None = None

@@ -39,6 +39,10 @@ class Reject(NamedTuple):
     kind: ErrorKind
     cause: str = ""
     """For the log; never sent to a client."""
+    message: str | None = None
+    """Replaces the text of the kind, where AWS names particulars (AWS §2.3)."""
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+    """Besides those of the kind: `WWW-Authenticate`."""
 
 
 class CallFunction(NamedTuple):
@@ -78,6 +82,17 @@ class Need(NamedTuple):
 
 
 Verdict = Continue | Respond | Reject | Need
+
+
+class RequestPolicy(Protocol):
+    """One step of a route's chain (design §6.4); the steps stand in the order of phases.py."""
+
+    def on_request(self, request: Request) -> Verdict:
+        """CONTINUE, or what ends the request here, or what must be known first.
+
+        What it learns of the caller it writes to `request.caller`.
+        """
+        ...
 
 
 class BufferedIntegration(Protocol):

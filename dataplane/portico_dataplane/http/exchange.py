@@ -22,6 +22,7 @@ from portico_dataplane.arrival import (
     stage_of,
 )
 from portico_dataplane.core import errors
+from portico_dataplane.core.caller import Caller
 from portico_dataplane.core.identifiers import (
     DRAWN_BYTES,
     TRACE_BYTES,
@@ -31,7 +32,9 @@ from portico_dataplane.core.identifiers import (
 )
 from portico_dataplane.core.messages import Outcome, Request, Response
 from portico_dataplane.core.router import Miss
+from portico_dataplane.core.verdicts import CONTINUE
 from portico_dataplane.http import answer as heads
+from portico_dataplane.http.admission import Admission
 from portico_dataplane.http.buffering import Buffering
 from portico_dataplane.http.forwarding import Forwarding
 from portico_dataplane.http.head import RequestHead
@@ -71,7 +74,7 @@ class Exchange:
         self.keep_alive = head.fields.keep_alive
         self.request = Request()
         self.outcome = Outcome()
-        self._work: Forwarding | Buffering | Tunnel | None = None
+        self._work: Forwarding | Buffering | Tunnel | Admission | None = None
         """The integration at work (mypyc loses a union's default on the class)."""
 
     # --- arrive, route ----------------------------------------------------------------------
@@ -162,9 +165,24 @@ class Exchange:
         if route.broken:
             self.reject(ErrorKind.BROKEN_ROUTE)
             return
-        self._run(route)
+        if route.chain:
+            self._admit(route)
+        else:
+            self.run(route)
 
-    def _run(self, route: RouteRuntime) -> None:
+    def _admit(self, route: RouteRuntime) -> None:
+        """Ask the route's chain; while nothing must be asked of others, nothing waits."""
+        request = self.request
+        request.caller = Caller()
+        for position, policy in enumerate(route.chain, 1):
+            verdict = policy.on_request(request)
+            if verdict is not CONTINUE:
+                work = self._work = Admission(self, route, position)
+                work.settle(verdict)
+                return
+        self.run(route)
+
+    def run(self, route: RouteRuntime) -> None:
         """The route's integration; first the body's limit and the client's wish to be asked."""
         forward, buffered = route.forward, route.buffered
         fields = self.head.fields
@@ -210,6 +228,11 @@ class Exchange:
             self.cut("the request body was refused")
         else:
             self.reject(kind)
+
+    def admitted(self, route: RouteRuntime) -> None:
+        """The chain let the request through after it had to wait: call the integration."""
+        self._work = None
+        self.run(route)
 
     def hand_over(self, tunnel: Tunnel) -> None:
         """The backend switched: from here on this is the work."""
@@ -261,7 +284,14 @@ class Exchange:
         date = self.gateway.date.line()
         return heads.proxied_head(request, connection.answer, rest, framing, date)
 
-    def reject(self, kind: ErrorKind, cause: str = "") -> None:
+    def reject(
+        self,
+        kind: ErrorKind,
+        cause: str = "",
+        message: str | None = None,
+        headers: tuple[tuple[bytes, bytes], ...] = (),
+    ) -> None:
+        """Answer with an error: kind and, where AWS has particulars, text and more headers."""
         request = self.request
         api = self._api
         self.outcome.error = kind
@@ -273,7 +303,9 @@ class Exchange:
             api.unit.kind if api is not None else None,
             request_id=request.request_id,
             extended_id=request.extended_id,
+            message=message,
         )
+        response.headers.extend(headers)
         self.answer(response, identified=True)
 
     def answer(

@@ -1,26 +1,72 @@
 """Policy spec to what a route does about it; exhaustive.
 
-Called by `build.py` for each route. A policy this build does not know never gets here: the
-contract refuses the unit.
+Called by `build.py` for each route. Promises: the chain stands in the order of `phases.py`,
+whatever the order in the unit; a policy that cannot be prepared fails its route closed. One that
+this build does not know never gets here: the contract refuses the unit.
 """
 
 from __future__ import annotations
 
-from typing import assert_never
+from collections.abc import Mapping
+from typing import NamedTuple, assert_never
 
-from portico_ir.policies import Cors, FailClosed, PolicySpec
+from portico_dataplane.core import phases
+from portico_dataplane.core.verdicts import RequestPolicy
+from portico_ir.access import Authorizer
+from portico_ir.model import ApiUnit, Route, Stage
+from portico_ir.policies import (
+    Authorize,
+    Cors,
+    FailClosed,
+    PolicySpec,
+    RequireKey,
+    Signature,
+    Throttle,
+)
 
 
-def prepare(specs: tuple[PolicySpec, ...]) -> str:
+class Scope(NamedTuple):
+    """Where a route stands."""
+
+    api: ApiUnit
+    stage: Stage
+    route: Route
+    authorizers: Mapping[str, Authorizer]
+    """Of the unit that holds the route."""
+
+
+class Prepared(NamedTuple):
+    """What stands between a request and the route's integration."""
+
+    chain: tuple[RequestPolicy, ...]
+    """To be asked in this order."""
+    broken: str
     """Why the route must fail closed; empty when it need not."""
+
+
+def prepare(scope: Scope) -> Prepared:
+    """The chain of one route."""
+    kind = scope.api.kind
     reasons: list[str] = []
-    for spec in specs:
-        match spec:
-            case FailClosed(reason=reason):
-                reasons.append(reason or "fails closed")
-            case Cors():
-                # CORS belongs to the API (AWS §4.7); on a route it would go unnoticed.
-                reasons.append("CORS is configured on the API, not on a route")
-            case _:
-                assert_never(spec)
-    return "; ".join(reasons)
+    chain: list[RequestPolicy] = []
+    for spec in sorted(scope.route.policies, key=lambda spec: phases.position(kind, spec)):
+        made = _made(spec, scope)
+        if isinstance(made, str):
+            reasons.append(made)
+        else:
+            chain.append(made)
+    return Prepared(tuple(chain), "; ".join(reasons))
+
+
+def _made(spec: PolicySpec, scope: Scope) -> RequestPolicy | str:
+    """The policy, or why there is none."""
+    match spec:
+        case FailClosed(reason=reason):
+            return reason or "fails closed"
+        case Cors():
+            # CORS belongs to the API (AWS §4.7); on a route it would go unnoticed.
+            return "CORS is configured on the API, not on a route"
+        case Authorize() | Signature() | RequireKey() | Throttle():
+            return f"{type(spec).__name__} is not built"
+        case _:
+            assert_never(spec)

@@ -8,7 +8,7 @@ from typing import Any, get_args
 import msgspec
 import pytest
 
-from portico_ir import model
+from portico_ir import access, model, policies
 from portico_ir.codec import decode_endpoints, decode_manifest, decode_snapshot, decode_unit, encode
 from portico_ir.model import (
     ApiKind,
@@ -45,12 +45,14 @@ from portico_ir.model import (
 )
 from portico_ir.policies import Cors, FailClosed, Struct
 
-SHAPES = [
+SHAPES: set[type[Struct]] = {
     shape
-    for _, shape in inspect.getmembers(model, inspect.isclass)
+    for module in (model, access, policies)
+    for _, shape in inspect.getmembers(module, inspect.isclass)
     if issubclass(shape, Struct) and shape is not Struct
-]
+}
 UNIONS = {"unit": Unit, "match": Match, "target": Target, "from": Source, "type": Integration}
+UNIONS |= {"policy": policies.PolicySpec, "authorizer": access.Authorizer}
 
 ROUTE = Route(
     key="GET /a/{b}",
@@ -142,6 +144,9 @@ def value_of(annotation: Any) -> Any:
     known: dict[Any, Any] = {
         str: "x",
         int: 1,
+        float: 1.0,
+        bool: True,
+        access.IdentitySource: access.IdentitySource(place="header", name="x"),
         Match: DefaultMatch(),
         Integration: Broken(reason="x"),
         Source: FromLiteral(value="x"),
@@ -157,7 +162,9 @@ def value_of(annotation: Any) -> Any:
     raise AssertionError(f"no sample for {annotation}")
 
 
-SAMPLES = pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape.__name__)
+SAMPLES = pytest.mark.parametrize(
+    "shape", sorted(SHAPES, key=lambda shape: shape.__name__), ids=lambda shape: shape.__name__
+)
 
 
 @SAMPLES

@@ -6,33 +6,56 @@ from typing import get_args
 
 import pytest
 
-from portico_dataplane.policies.registry import prepare
-from portico_ir.policies import Cors, FailClosed, PolicySpec
+from portico_dataplane.policies.registry import Prepared, Scope, prepare
+from portico_ir.model import ApiKind, ApiUnit, Broken, HttpSegments, Route, Stage
+from portico_ir.policies import (
+    Authorize,
+    Cors,
+    FailClosed,
+    PolicySpec,
+    RequireKey,
+    Signature,
+    Throttle,
+)
+
+API = ApiUnit(uid="u", api_id="a", kind=ApiKind.HTTP, name="n", namespace="d")
+
+
+def prepared(*policies: PolicySpec) -> Prepared:
+    match = HttpSegments(method="GET", path="/")
+    route = Route(key="GET /", match=match, integration=Broken(reason="r"), policies=policies)
+    return prepare(Scope(API, Stage(name="$default"), route, {}))
 
 
 def test_no_policy_no_objection() -> None:
-    assert prepare(()) == ""
+    assert prepared() == Prepared((), "")
 
 
 @pytest.mark.parametrize("reason", ["apiKeyRequired is not built", ""])
 def test_fail_closed_always_has_a_reason(reason: str) -> None:
-    assert prepare((FailClosed(reason=reason),)) == (reason or "fails closed")
+    assert prepared(FailClosed(reason=reason)).broken == (reason or "fails closed")
 
 
 def test_cors_on_a_route_would_go_unnoticed() -> None:
     """AWS §4.7: it belongs to the API."""
-    assert prepare((Cors(allow_origins=("*",)),))
+    assert prepared(Cors(allow_origins=("*",))).broken
 
 
 def test_all_reasons_are_kept() -> None:
-    specs = (FailClosed(reason="one"), Cors(), FailClosed(reason="two"))
-    text = prepare(specs)
-    assert text.startswith("one; ")
-    assert text.endswith("; two")
+    text = prepared(FailClosed(reason="one"), FailClosed(reason="two")).broken
+    assert text == "one; two"
 
 
 def test_every_policy_of_the_contract_is_known() -> None:
-    samples: dict[type, PolicySpec] = {Cors: Cors(), FailClosed: FailClosed(reason="r")}
+    samples: dict[type, PolicySpec] = {
+        Authorize: Authorize(authorizer="nobody"),
+        Cors: Cors(),
+        FailClosed: FailClosed(reason="r"),
+        RequireKey: RequireKey(),
+        Signature: Signature(),
+        Throttle: Throttle(rate=1, burst=1),
+    }
     assert set(samples) == set(get_args(PolicySpec))
     for sample in samples.values():
-        assert isinstance(prepare((sample,)), str)
+        chain, broken = prepared(sample)
+        assert bool(chain) is not bool(broken)
