@@ -162,9 +162,8 @@ def value_of(annotation: Any) -> Any:
     raise AssertionError(f"no sample for {annotation}")
 
 
-SAMPLES = pytest.mark.parametrize(
-    "shape", sorted(SHAPES, key=lambda shape: shape.__name__), ids=lambda shape: shape.__name__
-)
+ORDERED: list[type[Struct]] = sorted(SHAPES, key=lambda shape: shape.__name__)
+SAMPLES = pytest.mark.parametrize("shape", ORDERED, ids=lambda shape: shape.__name__)
 
 
 @SAMPLES
