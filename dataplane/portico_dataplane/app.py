@@ -20,6 +20,7 @@ from typing import Final
 
 from portico_dataplane.build import Applied, Builder
 from portico_dataplane.core import errors
+from portico_dataplane.core.credentials import Directory
 from portico_dataplane.core.egress import EgressPolicy
 from portico_dataplane.core.identifiers import (
     REST_BYTES,
@@ -36,6 +37,7 @@ from portico_dataplane.http.connection import ClientConnection
 from portico_dataplane.http.deadlines import Deadlines
 from portico_dataplane.http.pools import Upstreams
 from portico_dataplane.http.targets import Targets
+from portico_dataplane.policies.registry import Outside
 from portico_dataplane.settings import Settings
 from portico_dataplane.telemetry.access_log import dev_line
 from portico_dataplane.telemetry.ports import LineSink, Meters
@@ -56,6 +58,7 @@ class Gateway:
         self.settings = settings
         self.lines = lines
         self.holder = Holder()
+        self.directory = Directory()
         self.chance = Chance(os.urandom)
         self.date = answer.Date()
         self.connections: set[ClientConnection] = set()
@@ -88,7 +91,7 @@ class Gateway:
         self.upstreams = Upstreams(self.settings, Dialer(self._egress), self.deadlines)
         self.targets = Targets(self.upstreams)
         logs = self.settings.access_log != "off"
-        self._builder = Builder(self._meters, self.targets, logs=logs)
+        self._builder = Builder(self._meters, self.targets, Outside(self.directory), logs=logs)
         settings = self.settings
 
         def accepted() -> ClientConnection:
@@ -122,7 +125,8 @@ class Gateway:
             gc.disable()  # a collection while thousands of objects are young costs 100 ms
             try:
                 self.targets.set_endpoints(snapshot.endpoints)
-                runtime, applied = await self._builder.build(snapshot)
+                runtime, credentials, applied = await self._builder.build(snapshot)
+                self.directory.credentials = credentials
                 before = self.holder.swap(runtime).gateway
                 self._permit(before, runtime.gateway)
                 self._refused = applied.refused

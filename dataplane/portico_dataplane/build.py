@@ -15,7 +15,9 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from portico_dataplane.access_build import AccessBuilder
 from portico_dataplane.core.context import compile_format
+from portico_dataplane.core.credentials import Credentials
 from portico_dataplane.core.router import Router, RouterBuilder
 from portico_dataplane.core.templates import BadTemplate
 from portico_dataplane.core.verdicts import BufferedIntegration
@@ -24,7 +26,7 @@ from portico_dataplane.integrations.function import FunctionIntegration
 from portico_dataplane.integrations.http import HttpForward, PreparedTarget
 from portico_dataplane.integrations.mock import MockIntegration
 from portico_dataplane.policies.cors import CorsPolicy
-from portico_dataplane.policies.registry import Scope, prepare
+from portico_dataplane.policies.registry import Outside, Scope, prepare
 from portico_dataplane.runtime import ApiRuntime, RouteRuntime, Runtime, StageRuntime
 from portico_dataplane.telemetry.ports import Meters
 from portico_ir import codec, invariants
@@ -60,6 +62,17 @@ class Applied(NamedTuple):
     """Unit id to reason."""
 
 
+class Built(NamedTuple):
+    """What a build yields: to be put in place in one step."""
+
+    runtime: Runtime
+    """Serves."""
+    credentials: Credentials
+    """Whom it serves."""
+    applied: Applied
+    """What to say about it."""
+
+
 class _StageBuild(NamedTuple):
     stage: Stage
     shards: dict[str, str]
@@ -88,8 +101,11 @@ class Refusal(Exception):
 class Builder:
     """Builds one Runtime after another, remembering what the last one was made of."""
 
-    def __init__(self, meters: Meters, targets: Targets, *, logs: bool = True) -> None:
+    def __init__(
+        self, meters: Meters, targets: Targets, outside: Outside, *, logs: bool = True
+    ) -> None:
         self._logs = logs
+        self._outside = outside
         self._meters = meters
         self._targets = targets
         self._decoded: dict[str, Unit] = {}
@@ -98,19 +114,21 @@ class Builder:
         self._owners: dict[str, str] = {}
         """Host to the API that has it in the current manifest."""
         self._gateway = GatewayUnit()
+        self._access = AccessBuilder(self._breathe)
         self._pause_at = 0.0
 
-    async def build(self, snapshot: Snapshot) -> tuple[Runtime, Applied]:
-        """The Runtime of `snapshot.manifest`; units it lacks are those of the one before."""
+    async def build(self, snapshot: Snapshot) -> Built:
+        """What `snapshot.manifest` makes; units it lacks are those of the one before."""
         manifest = snapshot.manifest
         digest = codec.digest(codec.encode(manifest))
         refused: dict[str, str] = {}
         self._pause_at = time.monotonic() + SLICE_S
         if manifest.ir_version != IR_VERSION:
             refused["manifest"] = f"irVersion {manifest.ir_version} is not {IR_VERSION}"
-            return self._assemble(digest, self._apis), Applied(digest, refused)
+            return self._built(digest, self._apis, refused)
         units = await self._decode(manifest, snapshot.units, refused)
         self._take_gateway(manifest, units, refused)
+        await self._access.build(manifest, units, refused)
         apis: dict[str, _ApiBuild] = {}
         self._owners = {}
         for unit_id in sorted(manifest.units):
@@ -129,7 +147,7 @@ class Builder:
                 apis[unit_id] = built
         await self._forget(manifest, units, apis)
         self._apis = apis
-        return self._assemble(digest, apis), Applied(digest, refused)
+        return self._built(digest, apis, refused)
 
     def _take_gateway(
         self, manifest: Manifest, units: dict[str, Unit], refused: dict[str, str]
@@ -141,6 +159,10 @@ class Builder:
             refused["gateway"] = "not a gateway unit"
         elif "gateway" not in manifest.units:
             self._gateway = GatewayUnit()  # what the one before permitted went with it
+
+    def _built(self, digest: str, apis: dict[str, _ApiBuild], refused: dict[str, str]) -> Built:
+        runtime = self._assemble(digest, apis)
+        return Built(runtime, self._access.current, Applied(digest, refused))
 
     async def _decode(
         self, manifest: Manifest, sent: Mapping[str, msgspec.Raw], refused: dict[str, str]
@@ -278,7 +300,7 @@ class Builder:
             "*" in stage.detailed_metrics or route.key in stage.detailed_metrics
         ):
             meter = self._meters.meter(api.namespace, api.name, api.kind, stage.name, route.key)
-        chain, broken = prepare(scope)
+        chain, broken = prepare(scope, self._outside)
         forward: HttpForward | None = None
         buffered: BufferedIntegration | None = None
         target: PreparedTarget | None = None
@@ -309,10 +331,11 @@ class Builder:
             digests.add(built.digest)
             for stage in built.stages.values():
                 digests.update(stage.shards.values())
+        kept = self._access.units
         self._decoded = {
             digest: unit
             for digest, unit in self._decoded.items()
-            if digest in digests or unit is self._gateway
+            if digest in digests or unit is self._gateway or id(unit) in kept
         }
         used: set[Target] = set()
         changed = self._apis.keys() != apis.keys() or any(

@@ -11,9 +11,11 @@ from collections.abc import Mapping
 from typing import NamedTuple, assert_never
 
 from portico_dataplane.core import phases
+from portico_dataplane.core.credentials import Directory
 from portico_dataplane.core.verdicts import RequestPolicy
+from portico_dataplane.policies.require_key import RequireKeyPolicy
 from portico_ir.access import Authorizer
-from portico_ir.model import ApiUnit, Route, Stage
+from portico_ir.model import ApiKind, ApiUnit, Route, Stage
 from portico_ir.policies import (
     Authorize,
     Cors,
@@ -35,6 +37,13 @@ class Scope(NamedTuple):
     """Of the unit that holds the route."""
 
 
+class Outside(NamedTuple):
+    """What policies use that outlives a Runtime; a gateway has one of each."""
+
+    directory: Directory
+    """Keys and plans."""
+
+
 class Prepared(NamedTuple):
     """What stands between a request and the route's integration."""
 
@@ -44,13 +53,13 @@ class Prepared(NamedTuple):
     """Why the route must fail closed; empty when it need not."""
 
 
-def prepare(scope: Scope) -> Prepared:
+def prepare(scope: Scope, outside: Outside) -> Prepared:
     """The chain of one route."""
     kind = scope.api.kind
     reasons: list[str] = []
     chain: list[RequestPolicy] = []
     for spec in sorted(scope.route.policies, key=lambda spec: phases.position(kind, spec)):
-        made = _made(spec, scope)
+        made = _made(spec, scope, outside)
         if isinstance(made, str):
             reasons.append(made)
         else:
@@ -58,15 +67,20 @@ def prepare(scope: Scope) -> Prepared:
     return Prepared(tuple(chain), "; ".join(reasons))
 
 
-def _made(spec: PolicySpec, scope: Scope) -> RequestPolicy | str:
+def _made(spec: PolicySpec, scope: Scope, outside: Outside) -> RequestPolicy | str:
     """The policy, or why there is none."""
+    kind = scope.api.kind
     match spec:
         case FailClosed(reason=reason):
             return reason or "fails closed"
         case Cors():
             # CORS belongs to the API (AWS §4.7); on a route it would go unnoticed.
             return "CORS is configured on the API, not on a route"
-        case Authorize() | Signature() | RequireKey() | Throttle():
+        case RequireKey():
+            if kind is ApiKind.HTTP:
+                return "HTTP APIs know no API keys (AWS §1.5)"
+            return RequireKeyPolicy(spec, scope.api.uid, scope.stage.name, outside.directory)
+        case Authorize() | Signature() | Throttle():
             return f"{type(spec).__name__} is not built"
         case _:
             assert_never(spec)

@@ -15,12 +15,14 @@ from hypothesis import strategies as st
 from engine import UPSTREAM, snapshot
 from portico_dataplane import build
 from portico_dataplane.build import Applied, Builder
+from portico_dataplane.core.credentials import Directory
 from portico_dataplane.core.egress import EgressPolicy
 from portico_dataplane.core.router import Miss
 from portico_dataplane.effects.dialer import Dialer
 from portico_dataplane.http.deadlines import Deadlines
 from portico_dataplane.http.pools import Upstreams
 from portico_dataplane.http.targets import Targets
+from portico_dataplane.policies.registry import Outside
 from portico_dataplane.runtime import ApiRuntime, RouteRuntime, Runtime
 from portico_dataplane.settings import Settings
 from portico_ir import codec
@@ -68,7 +70,7 @@ class Build:
         self.meters = RecordingMeters()
         self.upstreams = Upstreams(Settings(), Dialer(EgressPolicy()), Deadlines(loop))
         self.targets = Targets(self.upstreams)
-        self.builder = Builder(self.meters, self.targets)
+        self.builder = Builder(self.meters, self.targets, Outside(Directory()))
 
     async def of(self, units: Units, **upstreams: tuple[Endpoint, ...]) -> Runtime:
         """The Runtime of good units."""
@@ -79,7 +81,8 @@ class Build:
     async def told(self, document: Snapshot) -> tuple[Runtime, Applied]:
         """As a gateway does it: addresses, then the build."""
         self.targets.set_endpoints(document.endpoints)
-        return await self.builder.build(document)
+        runtime, _, applied = await self.builder.build(document)
+        return runtime, applied
 
     def keys(self) -> set[str]:
         """Upstreams that are kept."""

@@ -1,0 +1,82 @@
+"""Keys and plans units to Credentials.
+
+Used by `build.py` for each manifest. Promises: what did not change costs nothing; a unit that is
+refused leaves what it said before in force, and holds up no other.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final
+
+from portico_dataplane.core.credentials import NONE, Credentials
+from portico_ir.access import ApiKey, Plan
+from portico_ir.model import KeysUnit, Manifest, PlansUnit, Unit
+
+PLANS: Final = "plans"
+KEYS: Final = "keys/"
+
+_DIGEST: Final = re.compile("[0-9a-f]{64}")
+
+
+class AccessBuilder:
+    """Builds one after another, remembering what the last one was made of."""
+
+    def __init__(self, breathe: Callable[[], Awaitable[None]]) -> None:
+        self._breathe = breathe
+        self._units: dict[str, KeysUnit | PlansUnit] = {}
+        self._current = NONE
+
+    @property
+    def units(self) -> frozenset[int]:
+        """`id` of every unit in use."""
+        return frozenset(map(id, self._units.values()))
+
+    @property
+    def current(self) -> Credentials:
+        """The last ones built."""
+        return self._current
+
+    async def build(
+        self, manifest: Manifest, units: Mapping[str, Unit], refused: dict[str, str]
+    ) -> Credentials:
+        """Those of a manifest; `refused` tells which units are, and learns of more."""
+        chosen: dict[str, KeysUnit | PlansUnit] = {}
+        for unit_id in manifest.units:
+            if unit_id != PLANS and not unit_id.startswith(KEYS):
+                continue
+            unit = units.get(unit_id)
+            before = self._units.get(unit_id)
+            if unit is not None and unit is not before and (why := _fault(unit_id, unit)):
+                refused[unit_id] = why
+            if unit_id in refused:
+                unit = before
+            if isinstance(unit, KeysUnit | PlansUnit):
+                chosen[unit_id] = unit
+        if chosen.keys() != self._units.keys() or any(
+            self._units[unit_id] is not unit for unit_id, unit in chosen.items()
+        ):
+            self._units = chosen
+            self._current = await self._assemble()
+        return self._current
+
+    async def _assemble(self) -> Credentials:
+        keys: dict[bytes, ApiKey] = {}
+        plans: tuple[Plan, ...] = ()
+        for unit in self._units.values():
+            if isinstance(unit, PlansUnit):
+                plans = unit.plans
+            else:
+                keys.update((bytes.fromhex(digest), key) for digest, key in unit.keys.items())
+            await self._breathe()
+        return Credentials(keys, plans)
+
+
+def _fault(unit_id: str, unit: Unit) -> str:
+    if unit_id == PLANS:
+        return "" if isinstance(unit, PlansUnit) else "not a unit of plans"
+    if not isinstance(unit, KeysUnit):
+        return "not a unit of keys"
+    good = all(map(_DIGEST.fullmatch, unit.keys))
+    return "" if good else "a key is not named by a digest"
