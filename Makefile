@@ -14,10 +14,11 @@ BENCH_READY := $(VENV)/.bench-ready
 SOURCES := dataplane operator native tests
 # What `make test TESTS=tests/fuzz` narrows, and what is handed on to the tool as it stands.
 TESTS ?= tests
+WHEELS ?= wheels
 COMPILED_TESTS ?= tests/dataplane tests/fuzz tests/conformance
 ARGS ?=
 
-.PHONY: help setup run test compiled test-compiled check conformance bench fuzz crds lock wheels format clean
+.PHONY: help setup run test compiled test-compiled e2e kind check conformance bench fuzz crds lock wheels format clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) \
@@ -54,6 +55,12 @@ test-compiled: $(READY) ## The tests of the data plane, against the compiled mod
 		PYTHONPATH='$(CURDIR)/build/compiled:$(CURDIR)/native' $(BIN)/python -m pytest \
 			-p native_proof $(COMPILED_TESTS) $(ARGS); \
 	else status=$$?; [ $$status = 3 ] && [ "$${CI:-}" != true ] || exit $$status; fi
+
+e2e: $(READY) ## On a real node, with the real chart and images (Linux, root)
+	@tests/e2e/run $(ARGS)
+
+kind: $(READY) ## The same on kind, in Docker
+	@tests/e2e/kind $(ARGS)
 
 check: $(READY) ## ruff, mypy strict, import-linter
 	$(BIN)/ruff check $(SOURCES)
@@ -103,12 +110,12 @@ lock: $(READY) ## Resolve pyproject.toml again into requirements/
 
 # The Dockerfile installs from wheels/ alone when it is there: for builders without a network.
 # Wheels are for the Python and platform of this machine.
-wheels: $(READY) ## What both images install, in wheels/
-	rm -rf wheels
+wheels: $(READY) ## What both images install, in wheels/ (WHEELS=DIR: elsewhere)
+	rm -rf '$(WHEELS)'
 	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --require-hashes \
-		-r requirements/operator.txt -r requirements/dataplane.txt --wheel-dir wheels
+		-r requirements/operator.txt -r requirements/dataplane.txt --wheel-dir '$(WHEELS)'
 	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps \
-		--no-build-isolation --wheel-dir wheels .
+		--no-build-isolation --wheel-dir '$(WHEELS)' .
 
 format: $(READY) ## Lay out the code as `make check` wants it
 	$(BIN)/ruff check --fix $(SOURCES)

@@ -1,4 +1,4 @@
-"""Keys and plans units to Credentials.
+"""Units of keys, plans and signers to Credentials.
 
 Used by `build.py` for each manifest. Promises: what did not change costs nothing; a unit that is
 refused leaves what it said before in force, and holds up no other.
@@ -10,12 +10,16 @@ import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
-from portico_dataplane.core.credentials import NONE, Credentials
+from portico_dataplane.core.credentials import NONE, Credentials, KnownSigner
 from portico_ir.access import ApiKey, Plan
-from portico_ir.model import KeysUnit, Manifest, PlansUnit, Unit
+from portico_ir.model import KeysUnit, Manifest, PlansUnit, SignersUnit, Unit
 
 PLANS: Final = "plans"
 KEYS: Final = "keys/"
+
+SIGNERS: Final = "signers"
+
+_Access = KeysUnit | PlansUnit | SignersUnit
 
 _DIGEST: Final = re.compile("[0-9a-f]{64}")
 
@@ -25,7 +29,7 @@ class AccessBuilder:
 
     def __init__(self, breathe: Callable[[], Awaitable[None]]) -> None:
         self._breathe = breathe
-        self._units: dict[str, KeysUnit | PlansUnit] = {}
+        self._units: dict[str, _Access] = {}
         self._current = NONE
 
     @property
@@ -42,9 +46,9 @@ class AccessBuilder:
         self, manifest: Manifest, units: Mapping[str, Unit], refused: dict[str, str]
     ) -> Credentials:
         """Those of a manifest; `refused` tells which units are, and learns of more."""
-        chosen: dict[str, KeysUnit | PlansUnit] = {}
+        chosen: dict[str, _Access] = {}
         for unit_id in manifest.units:
-            if unit_id != PLANS and not unit_id.startswith(KEYS):
+            if unit_id not in (PLANS, SIGNERS) and not unit_id.startswith(KEYS):
                 continue
             unit = units.get(unit_id)
             before = self._units.get(unit_id)
@@ -52,7 +56,7 @@ class AccessBuilder:
                 refused[unit_id] = why
             if unit_id in refused:
                 unit = before
-            if isinstance(unit, KeysUnit | PlansUnit):
+            if isinstance(unit, _Access):
                 chosen[unit_id] = unit
         if chosen.keys() != self._units.keys() or any(
             self._units[unit_id] is not unit for unit_id, unit in chosen.items()
@@ -64,18 +68,28 @@ class AccessBuilder:
     async def _assemble(self) -> Credentials:
         keys: dict[bytes, ApiKey] = {}
         plans: tuple[Plan, ...] = ()
+        signers: dict[str, KnownSigner] = {}
         for unit in self._units.values():
             if isinstance(unit, PlansUnit):
                 plans = unit.plans
+            elif isinstance(unit, SignersUnit):
+                signers = {key: KnownSigner(signer) for key, signer in unit.signers.items()}
             else:
                 keys.update((bytes.fromhex(digest), key) for digest, key in unit.keys.items())
             await self._breathe()
-        return Credentials(keys, plans)
+        return Credentials(keys, plans, signers)
 
 
 def _fault(unit_id: str, unit: Unit) -> str:
     if unit_id == PLANS:
         return "" if isinstance(unit, PlansUnit) else "not a unit of plans"
+    if unit_id == SIGNERS:
+        if not isinstance(unit, SignersUnit):
+            return "not a unit of signers"
+        derived = (key for signer in unit.signers.values() for key in signer.keys.values())
+        # Without the key: this text is shown.
+        good = all(_DIGEST.fullmatch(key.reveal()) for key in derived)
+        return "" if good else "a signing key is not one"
     if not isinstance(unit, KeysUnit):
         return "not a unit of keys"
     good = all(map(_DIGEST.fullmatch, unit.keys))

@@ -29,8 +29,11 @@ from portico_dataplane.core.identifiers import (
     extended_id,
     rest_request_id,
 )
+from portico_dataplane.core.keyring import Keyring
 from portico_dataplane.core.messages import Headers, Outcome, Request
+from portico_dataplane.core.tokens import TokenCache
 from portico_dataplane.effects.dialer import Dialer
+from portico_dataplane.effects.keysets import Documents, KeySets
 from portico_dataplane.holder import Holder
 from portico_dataplane.http import answer
 from portico_dataplane.http.connection import ClientConnection
@@ -41,6 +44,7 @@ from portico_dataplane.policies.registry import Outside
 from portico_dataplane.settings import Settings
 from portico_dataplane.telemetry.access_log import dev_line
 from portico_dataplane.telemetry.ports import LineSink, Meters
+from portico_ir.access import JwtAuthorizer
 from portico_ir.errors import ErrorKind
 from portico_ir.model import EndpointSet, GatewayUnit, Snapshot
 
@@ -59,6 +63,8 @@ class Gateway:
         self.lines = lines
         self.holder = Holder()
         self.directory = Directory()
+        self.keyring = Keyring()
+        self.tokens = TokenCache()
         self.chance = Chance(os.urandom)
         self.date = answer.Date()
         self.connections: set[ClientConnection] = set()
@@ -80,6 +86,7 @@ class Gateway:
         self._logged = 0
 
     deadlines: Deadlines
+    keysets: KeySets
     upstreams: Upstreams
     targets: Targets
 
@@ -88,10 +95,13 @@ class Gateway:
         loop = self._loop = asyncio.get_running_loop()
         self.deadlines = Deadlines(loop)
         self._egress = EgressPolicy()
-        self.upstreams = Upstreams(self.settings, Dialer(self._egress), self.deadlines)
+        dialer = Dialer(self._egress)
+        self.upstreams = Upstreams(self.settings, dialer, self.deadlines)
         self.targets = Targets(self.upstreams)
+        self.keysets = KeySets(self.keyring, lambda: _documents(dialer))
         logs = self.settings.access_log != "off"
-        self._builder = Builder(self._meters, self.targets, Outside(self.directory), logs=logs)
+        outside = Outside(self.directory, self.keyring, self.tokens)
+        self._builder = Builder(self._meters, self.targets, outside, logs=logs)
         settings = self.settings
 
         def accepted() -> ClientConnection:
@@ -129,12 +139,19 @@ class Gateway:
                 self.directory.credentials = credentials
                 before = self.holder.swap(runtime).gateway
                 self._permit(before, runtime.gateway)
+                self._retain()
                 self._refused = applied.refused
                 self._applied_at = time.time()
             finally:
                 gc.freeze()  # what serves is not garbage: no collection looks at it again
                 gc.enable()
             return applied
+
+    def _retain(self) -> None:
+        """State of authorizers that are no longer there goes with them."""
+        tokens = [a for a in self._builder.authorizers if isinstance(a, JwtAuthorizer)]
+        self.tokens.retain(tokens)
+        self.keysets.retain({issuer for a in tokens for issuer in a.issuers})
 
     def _permit(self, before: GatewayUnit, now: GatewayUnit) -> None:
         """What the gateway unit says about the other ends of connections."""
@@ -179,6 +196,7 @@ class Gateway:
             server.close()
         for connection in list(self.connections):
             connection.abort()
+        self.keysets.close()
         await self.upstreams.close()
         # One turn, so that transports tell their protocols.
         await asyncio.sleep(0)
@@ -255,6 +273,17 @@ class Gateway:
         self.unknown_meter.record(response.status, 0.0, -1.0, len(response.body))
         framing = b"Content-Length: %d\r\n" % len(response.body) + answer.CLOSE
         return answer.own_head(response, b"", framing, self.date.line()) + response.body
+
+
+async def _documents(dialer: Dialer) -> Documents:
+    """What fetches documents; large, so it is loaded beside the loop, by who first needs it."""
+
+    def load() -> Documents:
+        from portico_dataplane.effects import documents
+
+        return documents.Documents(dialer)
+
+    return await asyncio.to_thread(load)
 
 
 def _networks(cidrs: tuple[str, ...]) -> tuple[Network, ...]:

@@ -9,6 +9,8 @@ what a snapshot holds.
 from __future__ import annotations
 
 import asyncio
+import importlib
+import sys
 import time
 from collections.abc import Mapping
 from typing import Final, NamedTuple
@@ -30,7 +32,7 @@ from portico_dataplane.policies.registry import Outside, Scope, prepare
 from portico_dataplane.runtime import ApiRuntime, RouteRuntime, Runtime, StageRuntime
 from portico_dataplane.telemetry.ports import Meters
 from portico_ir import codec, invariants
-from portico_ir.access import Authorizer, FunctionAuthorizer
+from portico_ir.access import Authorizer, FunctionAuthorizer, JwtAuthorizer
 from portico_ir.model import (
     IR_VERSION,
     ApiUnit,
@@ -51,6 +53,7 @@ from portico_ir.policies import Authorize
 
 SLICE_S: Final = 0.004
 """How long a build works before it lets requests run."""
+_TOKENS: Final = "portico_dataplane.policies.jwt"
 
 
 class Applied(NamedTuple):
@@ -115,6 +118,8 @@ class Builder:
         """Host to the API that has it in the current manifest."""
         self._gateway = GatewayUnit()
         self._access = AccessBuilder(self._breathe)
+        self.authorizers: frozenset[Authorizer] = frozenset()
+        """Of every API that the last build put in place."""
         self._pause_at = 0.0
 
     async def build(self, snapshot: Snapshot) -> Built:
@@ -221,6 +226,7 @@ class Builder:
             if before is None or before.routes.get(shard) is not routes_unit:
                 for violation in invariants.check_routes(shard, routes_unit, unit):
                     raise Refusal(violation.unit, violation.message)
+                await self._load(routes_unit)
                 await self._breathe()
         stages: dict[str, _StageBuild] = {}
         for stage in unit.stages:
@@ -231,6 +237,12 @@ class Builder:
             unit, {name: build.runtime for name, build in stages.items()}, cors, meter
         )
         return _ApiBuild(digest, unit, stages, runtime, routes)
+
+    async def _load(self, unit: RoutesUnit) -> None:
+        """What verifies tokens takes half a second to import: beside the loop, then."""
+        tokens = any(isinstance(a, JwtAuthorizer) for a in unit.authorizers.values())
+        if tokens and _TOKENS not in sys.modules:
+            await asyncio.to_thread(importlib.import_module, _TOKENS)
 
     async def _build_stage(
         self,
@@ -343,18 +355,19 @@ class Builder:
         )
         if not changed:
             return
+        authorizers: set[Authorizer] = set()
         for built in apis.values():
             for routes in built.routes.values():
+                authorizers.update(routes.authorizers.values())
                 for route in routes.routes:
                     integration = route.integration
                     if isinstance(integration, HttpProxy):
                         used.update(integration.targets)
                     elif isinstance(integration, LambdaProxy):
                         used.add(integration.target)
-                for authorizer in routes.authorizers.values():
-                    if isinstance(authorizer, FunctionAuthorizer):
-                        used.add(authorizer.target)
                 await self._breathe()
+        used.update(a.target for a in authorizers if isinstance(a, FunctionAuthorizer))
+        self.authorizers = frozenset(authorizers)
         self._targets.retain(used)
 
     def _assemble(self, digest: str, apis: dict[str, _ApiBuild]) -> Runtime:

@@ -81,6 +81,8 @@ class JwtAuthorizer(Struct, frozen=True, kw_only=True, tag_field="authorizer", t
     """`cognito`: ID tokens without scopes, access tokens with, REST's answers."""
     validation: str = ""
     """Cognito: pattern that `aud` must match whole; empty: none."""
+    algorithms: tuple[str, ...] = ()
+    """`alg` values taken; empty: every asymmetric one that fits the key it is signed with."""
 
 
 class FunctionAuthorizer(Struct, frozen=True, kw_only=True, tag_field="authorizer", tag="function"):
@@ -104,6 +106,8 @@ class FunctionAuthorizer(Struct, frozen=True, kw_only=True, tag_field="authorize
     """TOKEN: pattern that the token must match whole; empty: none."""
     ttl_s: int = 0
     """How long an answer is kept; 0: not at all."""
+    stale_ms: int = 0
+    """How long after that it stands in while no other can be had."""
     timeout_ms: int = 10_000
     """From the call sent to its answer complete."""
 
@@ -181,6 +185,10 @@ class Signer(Struct, frozen=True, kw_only=True):
     """ARN: `arn:aws:iam::<account>:user/<name>`."""
     user_id: str
     """`AIDA…`: `$context.identity.user`."""
+    namespace: str = ""
+    """The user's own: what its APIs allow, and what the user may, are told apart no further."""
+    apis: tuple[str, ...] = ()
+    """uids of APIs elsewhere that count as its own (AWS §3.21, "same account")."""
     keys: dict[str, Redacted]
     """Date `YYYYMMDD` to the signing key (hex) of that day, this region, execute-api."""
     policy: PolicyDocument | None = None

@@ -34,6 +34,8 @@ class ErrorKind(enum.StrEnum):
     WAF_FILTERED = "WAF_FILTERED"
 
     # Ours: AWS has the situation but no type for it, or cannot have it.
+    URI_TOO_LONG = "URI_TOO_LONG"
+    """The ARN of the method is longer than policies can name: 414 (AWS §6.1)."""
     MALFORMED_FUNCTION_ANSWER = "MALFORMED_FUNCTION_ANSWER"
     """A function's answer is not a response: REST 502 (36 bytes), HTTP 500 (AWS §2.3)."""
     FUNCTION_FAILURE = "FUNCTION_FAILURE"

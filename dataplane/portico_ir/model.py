@@ -125,6 +125,13 @@ class AccessLog(Struct, frozen=True, kw_only=True):
     """Reserved for sinks beyond standard output."""
 
 
+class Deployed(Struct, frozen=True, kw_only=True):
+    """What of an API a stage has as it was deployed, not as the ApiUnit says."""
+
+    cors: Cors | None = None
+    """In place of the API's; absent: none."""
+
+
 class Stage(Struct, frozen=True, kw_only=True):
     """A named way into an API."""
 
@@ -136,6 +143,8 @@ class Stage(Struct, frozen=True, kw_only=True):
     """Stage variables, for events and mappings; those in targets are already resolved."""
     deployment_id: str = ""
     """What `$context.deploymentId` shows."""
+    deployed: Deployed | None = None
+    """Absent: the stage has all of the API as the ApiUnit says."""
     access_log: AccessLog | None = None
     """Absent: no access log."""
     detailed_metrics: tuple[str, ...] = ()

@@ -28,7 +28,8 @@ AUDIENCE = "portico-operator"
 """Of the projected token that a pod shows."""
 
 Marks = dict[str, str]
-"""Highest resourceVersion seen, by kind."""
+"""A resourceVersion by kind. A manifest's own say which changes are in it; those of frames say how
+far the operator has looked, and a quiet kind moves there too, by lists and bookmarks."""
 
 WHOLE = "manifest"
 """Unit id under which an acknowledgement refuses a manifest as such: nothing of it is served."""
@@ -56,7 +57,9 @@ class Hello(_Frame, frozen=True, kw_only=True, tag="hello"):
     content: str = ""
     """`content_digest` of it."""
     marks: Marks = {}
-    """How new it is."""
+    """How far the operator has looked; from the pod: what it knows of what it serves."""
+    changed: Marks = {}
+    """The manifest's own marks: the newest changes in it. Empty: those above."""
 
 
 class Offer(_Frame, frozen=True, kw_only=True, tag="manifest"):
@@ -80,6 +83,8 @@ class Advance(_Frame, frozen=True, kw_only=True, tag="marks"):
     """`content_digest` of it."""
     marks: Marks = {}
     """How new it is by now."""
+    changed: Marks = {}
+    """The newest changes in it. Empty: those above."""
 
 
 class Addresses(_Frame, frozen=True, kw_only=True, tag="endpoints"):

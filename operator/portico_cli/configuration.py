@@ -8,6 +8,7 @@ compiles; a text that cannot be read leaves nothing compiled that may be served.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,7 +25,6 @@ from portico_compiler import (
     Reason,
     Settings,
     Source,
-    SourceDocument,
     World,
 )
 from portico_compiler import (
@@ -75,18 +75,17 @@ class Loader:
         self._memo = Memo()
 
     def load(self, settings: Settings, *, secrets: bool = True) -> Configuration:
-        """Read and compile. `secrets`: with their contents, else with references to them."""
+        """Read and compile. `secrets`: with what follows from them; API keys are digests always."""
         backends, faults = self.backends()
         settings = msgspec.structs.replace(
             settings,
             backends={name: _url(backend) for name, backend in backends.items()},
             build=release.version(),
+            # Without a day nothing is derived from a Secret; of API keys only digests travel.
+            today=datetime.now(UTC).strftime("%Y%m%d") if secrets else "",
         )
         loaded = self.files.load(self._paths)
-        documents = loaded.documents
-        if not secrets:
-            documents = [_referring(document) for document in documents]
-        world, intake = World.from_documents(documents, settings)
+        world, intake = World.from_documents(loaded.documents, settings)
         compiled = compile_world(world, self._memo)
         unreadable = [*faults, *loaded.problems]
         problems = [*unreadable, *intake, *compiled.report.problems]
@@ -139,27 +138,3 @@ def _problem(file: Path, line: int | None, field: str, message: str) -> Problem:
 def _url(backend: Backend) -> str:
     host = f"[{backend.host}]" if ":" in backend.host else backend.host
     return f"{backend.scheme}://{host}:{backend.port}"
-
-
-def _referring(document: SourceDocument) -> SourceDocument:
-    """A Secret with references to its entries in place of their contents (design §13)."""
-    raw = document.raw
-    if not isinstance(raw, dict):
-        return document
-    if raw.get("kind") == "List" and isinstance(raw.get("items"), list):
-        items = [_referring(document._replace(raw=item)).raw for item in raw["items"]]
-        return document._replace(raw={**raw, "items": items})
-    if raw.get("kind") != "Secret":
-        return document
-    metadata = raw.get("metadata")
-    names = metadata if isinstance(metadata, dict) else {}
-    where = f"{names.get('namespace') or 'default'}/{names.get('name')}"
-    keys = [
-        key
-        for place in ("data", "stringData")
-        if isinstance(raw.get(place), dict)
-        for key in raw[place]
-    ]
-    kept = {name: value for name, value in raw.items() if name not in ("data", "stringData")}
-    references = {key: f"secret:{where}/{key}" for key in keys}
-    return document._replace(raw={**kept, "stringData": references})

@@ -90,6 +90,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_compile(_command(commands, "compile", _compile, "write the snapshot a data plane serves"))
     _add_validate(_command(commands, "validate", _validate, "say what is wrong with manifests"))
     _add_explain(_command(commands, "explain", _explain, "say where a request goes, and why"))
+    _add_deploy(_command(commands, "deploy", _deploy, "write the state of an API as a deployment"))
+    _add_digest(_command(commands, "digest", _digest, "print the digest a deployment would have"))
     _command(commands, "version", _version, "print the version")
     return parser
 
@@ -105,7 +107,7 @@ def _command(
     return command
 
 
-def _add_paths(command: argparse.ArgumentParser) -> None:
+def _add_files(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "-f",
         "--filename",
@@ -116,6 +118,10 @@ def _add_paths(command: argparse.ArgumentParser) -> None:
         required=True,
         help="file, folder (searched to its bottom) or - for standard input",
     )
+
+
+def _add_paths(command: argparse.ArgumentParser) -> None:
+    _add_files(command)
     command.add_argument(
         "--base-domain",
         metavar="DOMAIN",
@@ -154,7 +160,9 @@ def _add_compile(command: argparse.ArgumentParser) -> None:
         "-o", "--output", metavar="FILE", required=True, help="where to write; - for stdout"
     )
     command.add_argument(
-        "--with-secrets", action="store_true", help="write the contents of Secrets, not their names"
+        "--with-secrets",
+        action="store_true",
+        help="write what is derived from Secrets too (keys that verify signatures)",
     )
 
 
@@ -180,6 +188,29 @@ def _add_explain(command: argparse.ArgumentParser) -> None:
     _add_output(command)
 
 
+def _add_api(command: argparse.ArgumentParser) -> None:
+    command.set_defaults(backends=None)
+    command.add_argument(
+        "--api",
+        metavar="API",
+        help="name, kind/name or namespace/kind/name; needed where there are several",
+    )
+
+
+def _add_deploy(command: argparse.ArgumentParser) -> None:
+    command.add_argument("name", metavar="NAME", type=_name, help="of the ApiDeployment")
+    _add_files(command)
+    _add_api(command)
+    command.add_argument(
+        "-o", "--output", metavar="FILE", default="-", help="where to write (default: stdout)"
+    )
+
+
+def _add_digest(command: argparse.ArgumentParser) -> None:
+    _add_files(command)
+    _add_api(command)
+
+
 def _port(text: str) -> int:
     if not (text.isascii() and text.isdigit()) or int(text) > 65_535:
         raise argparse.ArgumentTypeError(f"{text!r} is not a port (0 to 65535)")
@@ -190,6 +221,14 @@ def _workers(text: str) -> int:
     if not (text.isascii() and text.isdigit()) or not 1 <= int(text) <= 512:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to 512")
     return int(text)
+
+
+def _name(text: str) -> str:
+    if not _DOMAIN.fullmatch(text):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a name: lower-case letters, digits, '-' and '.'"
+        )
+    return text
 
 
 def _domain(text: str) -> str:
@@ -278,6 +317,18 @@ def _explain(options: argparse.Namespace) -> int:
         options.base_domain,
         as_json=options.output == "json",
     )
+
+
+def _deploy(options: argparse.Namespace) -> int:
+    from portico_cli import deploy
+
+    return deploy.run(options.name, _existing(options), options.api, options.output)
+
+
+def _digest(options: argparse.Namespace) -> int:
+    from portico_cli import digest
+
+    return digest.run(_existing(options), options.api)
 
 
 def _version(options: argparse.Namespace) -> int:

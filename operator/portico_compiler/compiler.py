@@ -7,7 +7,8 @@ edit costs what it touches.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import NamedTuple
 
 from portico_compiler.conditions import Report, RouteRow, Subject
@@ -16,16 +17,26 @@ from portico_compiler.manifests.kinds import KINDS
 from portico_compiler.memo import Memo
 from portico_compiler.passes import table
 from portico_compiler.passes.accept import accept
+from portico_compiler.passes.access_units import access_units
+from portico_compiler.passes.api_keys import api_keys
 from portico_compiler.passes.apis import claim
 from portico_compiler.passes.assemble import assemble
+from portico_compiler.passes.authorizers import attach
+from portico_compiler.passes.belonging import class_names
+from portico_compiler.passes.captures import Ground, captures, current
 from portico_compiler.passes.conflicts import group
 from portico_compiler.passes.consequences import consequences
+from portico_compiler.passes.deployed import DeploymentReport
+from portico_compiler.passes.deployments import Deployments
+from portico_compiler.passes.domains import claim_domains
 from portico_compiler.passes.endpoints import endpoints
 from portico_compiler.passes.gateway import ground
 from portico_compiler.passes.shards import CompiledApi, compile_api
+from portico_compiler.passes.signers import signer_units, users_of
 from portico_compiler.passes.stages import stages_of
+from portico_compiler.passes.usage_plans import usage_plans
 from portico_compiler.problems import ObjectRef, Problem
-from portico_compiler.world import World
+from portico_compiler.world import Settings, World
 from portico_ir.model import Snapshot
 
 __all__ = ["Compiled", "Memo", "compile"]
@@ -34,10 +45,19 @@ __all__ = ["Compiled", "Memo", "compile"]
 class Compiled(NamedTuple):
     """What compiling yields."""
 
-    snapshot: Snapshot
-    """For data planes; its endpoints have sequence 0, whoever delivers counts."""
+    snapshots: Mapping[str, Snapshot]
+    """By class, for its data plane; without `Settings.classes` there is one, named "".
+    Endpoints have sequence 0, whoever delivers counts."""
     report: Report
     """For people and status."""
+    deployments: DeploymentReport
+    """For status, and for the leader, who takes them."""
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The only one, where one data plane serves all."""
+        (only,) = self.snapshots.values()
+        return only
 
 
 def compile(world: World, memo: Memo | None = None) -> Compiled:  # noqa: A001
@@ -50,26 +70,78 @@ def compile(world: World, memo: Memo | None = None) -> Compiled:  # noqa: A001
     inventory = Inventory(documents, managed_slices_only=settings.mode == "cluster")
     base = ground(inventory, settings)
     claims = claim(inventory, base)
+    domains = claim_domains(inventory, base, world.namespaces)
     known = frozenset(d.ref for kind in API_KINDS for d in inventory.of_kind(kind))
-    stages = stages_of(inventory, claims.plans, known)
+    deployments = Deployments(inventory, claims.plans, known, memo)
+    stages = stages_of(inventory, claims.plans, known, deployments)
     groups = group(inventory, claims.plans, known)
+    guards = attach(inventory, claims.plans, known)
     apis = [
-        compile_api(plan, stages.plans[ref], groups.by_api[ref], inventory, settings, memo)
+        compile_api(
+            plan,
+            stages.plans[ref],
+            groups.by_api[ref],
+            guards.by_api[ref],
+            deployments.frozen(ref),
+            inventory,
+            settings,
+            memo,
+        )
         for ref, plan in sorted(claims.plans.items())
+        if not settings.classes or plan.class_name in settings.classes
     ]
+    plans = usage_plans(inventory, claims.plans, known, stages.plans)
+    keys = api_keys(inventory, plans, memo)
+    users = users_of(inventory)
     upstreams = frozenset().union(*(api.upstreams for api in apis))
     reachable = endpoints(sorted(upstreams, key=lambda u: u.id), inventory, settings, memo)
-    snapshot = assemble(base.unit, apis, reachable, settings)
 
-    memo.close()
+    def snapshot(name: str, own: list[CompiledApi]) -> Snapshot:
+        gateway = base.for_data_plane(name).unit
+        served = [api.plan for api in own]
+        access = access_units(plans, keys, {p.document.object.uid for p in served}, name, memo)
+        signers = signer_units(users, served, inventory, gateway, settings.today, name, memo)
+        return assemble(gateway, own, {**access, **signers}, reachable, settings)
+
+    snapshots = {name: snapshot(name, own) for name, own in _by_data_plane(apis, settings).items()}
+
     problems = [p for d in documents for p in d.problems]
-    problems += (*base.problems, *claims.problems, *stages.problems, *groups.problems)
+    problems += (*base.problems, *claims.problems, *domains, *stages.problems, *groups.problems)
+    problems += (*guards.problems, *plans.problems, *keys.problems, *users.problems)
     problems += [p for api in apis for p in api.problems]
-    return Compiled(snapshot, _report(documents, problems, apis, world))
+    under = Ground(inventory, groups, problems, settings)
+    waiting = captures(deployments, under, apis, memo)
+    problems += (*deployments.problems, *waiting.problems)
+    memo.close()
+    classes = partial(class_names, documents, base)
+    return Compiled(
+        snapshots,
+        _report(documents, problems, apis, world, classes),
+        DeploymentReport(
+            deployments,
+            waiting.candidates,
+            apis,
+            lambda api: current(api, under),
+        ),
+    )
+
+
+def _by_data_plane(apis: list[CompiledApi], settings: Settings) -> dict[str, list[CompiledApi]]:
+    """What each data plane serves; one with nothing to serve is told so too."""
+    if not settings.classes:
+        return {"": apis}
+    return {
+        name: [api for api in apis if api.plan.class_name == name]
+        for name in sorted(settings.classes)
+    }
 
 
 def _report(
-    documents: list[Document], problems: list[Problem], apis: list[CompiledApi], world: World
+    documents: list[Document],
+    problems: list[Problem],
+    apis: list[CompiledApi],
+    world: World,
+    classes: Callable[[], Mapping[ObjectRef, str]],
 ) -> Report:
     # The report is read later, if at all: a memo's documents may by then have newer objects.
     def subjects() -> Iterator[Subject]:
@@ -87,4 +159,7 @@ def _report(
     def rows() -> Iterator[RouteRow]:
         return table.rows(apis, world.settings)
 
-    return Report(subjects, problems, lambda: consequences(apis), addresses, rows)
+    provisional = partial(table.provisional, apis, world.settings)
+    return Report(
+        subjects, problems, lambda: consequences(apis), addresses, rows, classes, provisional
+    )

@@ -12,7 +12,14 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from typing import Literal, NamedTuple
 
-from portico_compiler.problems import ConditionType, ObjectRef, Problem, Severity, Source
+from portico_compiler.problems import (
+    ConditionType,
+    ObjectRef,
+    Problem,
+    Reason,
+    Severity,
+    Source,
+)
 
 SHOWN_PROBLEMS = 10
 """A condition's message names this many problems and counts the rest."""
@@ -79,6 +86,8 @@ class Report:
         consequences: Callable[[], Iterable[Problem]],
         addresses: Mapping[ObjectRef, tuple[str, ...]],
         rows: Callable[[], Iterable[RouteRow]],
+        classes: Callable[[], Mapping[ObjectRef, str]] = dict,
+        provisional: Callable[[], Mapping[ObjectRef, str]] = dict,
     ) -> None:
         self._subjects = subjects
         self._found = problems
@@ -86,6 +95,8 @@ class Report:
         self.addresses = addresses
         """URLs of every API and Stage that serves."""
         self._rows = rows
+        self._classes = classes
+        self._provisional = provisional
 
     @cached_property
     def problems(self) -> tuple[Problem, ...]:
@@ -113,6 +124,16 @@ class Report:
         return {s.ref: conditions(s, by_object.get(s.ref, [])) for s in subjects}
 
     @cached_property
+    def classes(self) -> Mapping[ObjectRef, str]:
+        """The PorticoClass that each object of our kinds belongs to; "" where there is none."""
+        return self._classes()
+
+    @cached_property
+    def provisional(self) -> Mapping[ObjectRef, str]:
+        """API to the URL of its implicit `$default`, where a Stage that is programmed ends it."""
+        return self._provisional()
+
+    @cached_property
     def routes(self) -> tuple[RouteRow, ...]:
         """The route table, sorted by API, stage and key."""
         return tuple(sorted(self._rows()))
@@ -123,6 +144,8 @@ def conditions(subject: Subject, problems: list[Problem]) -> tuple[Condition, ..
     found: list[Condition] = []
     for kind in ConditionType:
         mine = [problem for problem in problems if problem.reason.condition is kind]
+        # What a user can mend comes before what only a later version brings.
+        mine.sort(key=lambda problem: problem.reason is Reason.NOT_IMPLEMENTED)
         if mine:
             status: Literal["False"] = "False"
             reason, message = str(mine[0].reason), _message(mine)

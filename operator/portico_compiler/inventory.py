@@ -6,7 +6,8 @@ as its manifest has the same version: that identity is what the memos of later p
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
+import copy
+from collections.abc import Hashable, Iterable, Mapping
 from typing import Any
 
 from portico_compiler.features.unbuilt import Unbuilt
@@ -25,7 +26,17 @@ API_KINDS = ("RestApi", "HttpApi", "WebSocketApi")
 class Document:
     """One version of a manifest, decoded. Compares by identity."""
 
-    __slots__ = ("api", "content", "key", "object", "problems", "ref", "unbuilt", "valid")
+    __slots__ = (
+        "api",
+        "canonical",
+        "content",
+        "key",
+        "object",
+        "problems",
+        "ref",
+        "unbuilt",
+        "valid",
+    )
 
     def __init__(
         self,
@@ -49,7 +60,9 @@ class Document:
         self.key: RouteKey | None = None
         """Route: its parsed key."""
         self.api: ObjectRef | None = None
-        """Route and Stage: the API it names."""
+        """Route, Stage, Authorizer and ApiDeployment: the API it names."""
+        self.canonical: bytes | None = None
+        """Member of a captured API: what `revisions.canonical` makes of it, once it was asked."""
 
     @property
     def age(self) -> tuple[str, str, str, str]:
@@ -70,6 +83,8 @@ class Inventory:
         for document in documents:
             self.by_kind.setdefault(document.ref.kind, []).append(document)
         self._services = {(d.ref.namespace, d.ref.name): d for d in self.of_kind("Service")}
+        self._authorizers = {(d.ref.namespace, d.ref.name): d for d in self.of_kind("Authorizer")}
+        self._secrets = {(d.ref.namespace, d.ref.name): d for d in self.of_kind("Secret")}
         self._slices = self._index_slices(managed_slices_only)
         self._tokens: dict[Hashable, Hashable] = {}
         self._grants: dict[str, list[Document]] = {}
@@ -87,9 +102,24 @@ class Inventory:
             return None
         return found.content
 
+    def secret(self, namespace: str, name: str) -> Document | None:
+        """A Secret, with its contents."""
+        return self._secrets.get((namespace, name))
+
+    def authorizer(self, namespace: str, name: str) -> Document | None:
+        """An Authorizer, valid or not."""
+        return self._authorizers.get((namespace, name))
+
     def slices(self, namespace: str, service: str) -> tuple[Document, ...]:
         """EndpointSlices of a Service that count."""
         return self._slices.get((namespace, service), ())
+
+    def with_authorizers(self, namespace: str, found: Mapping[str, Document]) -> Inventory:
+        """The same with these Authorizers, by name, in place of all others: for a deployment."""
+        view = copy.copy(self)
+        view._authorizers = {(namespace, name): document for name, document in found.items()}
+        view._tokens = {}
+        return view
 
     def permits(self, referrer: ObjectRef, group: str, target: ObjectRef) -> bool:
         """A reference stays in its namespace unless a ReferenceGrant there allows more."""
@@ -103,7 +133,9 @@ class Inventory:
     def token(self, key: Hashable) -> Hashable:
         """Changes when what a lookup would find changes: what memos compare.
 
-        Keys: ("Service", namespace, name), ("grants", namespace).
+        Keys: ("Service", namespace, name), ("Authorizer", namespace, name),
+        ("Secret", namespace, name),
+        ("grants", namespace).
         """
         try:
             return self._tokens[key]
@@ -113,6 +145,10 @@ class Inventory:
         found: Hashable
         if key[0] == "Service":
             found = self._services.get(key[1:])
+        elif key[0] == "Secret":
+            found = self._secrets.get(key[1:])
+        elif key[0] == "Authorizer":
+            found = self._authorizers.get(key[1:])
         else:
             found = tuple(self._grants.get(key[1], ()))
         self._tokens[key] = found

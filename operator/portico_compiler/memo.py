@@ -51,8 +51,8 @@ class Memo:
 
     def open(self, settings: Settings) -> None:
         """A compile begins; under other settings nothing remembered holds."""
-        # These two go into the manifest and into nothing that is remembered.
-        relevant = msgspec.structs.replace(settings, marks={}, build="")
+        # These go into the manifest, or are part of what is remembered with them.
+        relevant = msgspec.structs.replace(settings, marks={}, build="", today="")
         if self._settings != relevant:
             self._shelves.clear()
         self._settings = relevant

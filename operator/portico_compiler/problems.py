@@ -75,6 +75,8 @@ class Reason(enum.StrEnum):
     # The object among others.
     CONFLICTED = "Conflicted"
     HOST_CONFLICT = "HostConflict"
+    HOST_NOT_ALLOWED = "HostNotAllowed"
+    CAPTURING = "Capturing"
     # What it names.
     REF_NOT_FOUND = "RefNotFound"
     REF_NOT_PERMITTED = "RefNotPermitted"
@@ -83,6 +85,9 @@ class Reason(enum.StrEnum):
     PORT_NOT_FOUND = "PortNotFound"
     UNSUPPORTED_SERVICE = "UnsupportedService"
     FUNCTION_UNRESOLVED = "FunctionUnresolved"
+    DEPLOYMENT_DELETED = "DeploymentDeleted"
+    ANOTHER_API = "AnotherApi"
+    REVISION_BROKEN = "RevisionBroken"
     # Works, without a part that was asked for.
     FIELDS_IGNORED = "FieldsIgnored"
 
@@ -105,6 +110,9 @@ _ABOUT_REFERENCES = frozenset(
         Reason.PORT_NOT_FOUND,
         Reason.UNSUPPORTED_SERVICE,
         Reason.FUNCTION_UNRESOLVED,
+        Reason.DEPLOYMENT_DELETED,
+        Reason.ANOTHER_API,
+        Reason.REVISION_BROKEN,
     }
 )
 

@@ -28,6 +28,8 @@ __all__ = [
     "World",
 ]
 
+CURRENT = "*"
+"""In `Object.recorded` of a Stage: no revision, but the current routes."""
 DEFAULT_ADDRESS_TEMPLATE = "{api}.{namespace}.{baseDomain}"
 """Default endpoint hosts, as design.md §2 has them."""
 
@@ -63,8 +65,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """`namespace/service` to the URL that answers for it (files: portico.dev.yaml)."""
     build: str = ""
     """Version of the compiler, written into the manifest."""
+    today: str = ""
+    """`YYYYMMDD` in UTC; signatures verify around it (AWS §6.3). Empty: none does."""
     marks: Mapping[str, str] = {}
     """Highest resourceVersion by kind (cluster), written into the manifest."""
+    classes: tuple[str, ...] = ()
+    """PorticoClasses with a data plane each, which gets nothing of another's; empty: one data
+    plane serves all of them."""
 
 
 class Object(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,6 +91,12 @@ class Object(msgspec.Struct, frozen=True, kw_only=True):
     """metadata.generation, for `observedGeneration`."""
     labels: Mapping[str, str] = {}
     """metadata.labels."""
+    recorded: str = ""
+    """What the status says it came to, where nothing else can: of a Stage the revision that it
+    serves (`CURRENT`: the current routes), of an ApiDeployment the digest that it took."""
+    established: bool = False
+    """Stage: it was programmed on every live pod once, and since then its API has no implicit
+    `$default` stage (design.md §3). In files, where there are no pods to wait for, from the start."""
     source: Source | None = None
     """File and document, when there is one."""
 
@@ -108,6 +121,8 @@ class World(msgspec.Struct, frozen=True, kw_only=True):
     """What is not an object."""
     objects: tuple[Object, ...] = ()
     """Every object, in any order, no two with one ref."""
+    namespaces: Mapping[str, Mapping[str, str]] | None = None
+    """Labels of namespaces, as far as a class chooses by them; None: there are none (files)."""
 
     @staticmethod
     def from_documents(
@@ -260,6 +275,7 @@ def _object(
         created=f"{age:010d}",
         generation=generation if type(generation) is int else 1,
         labels=_labels(labels),
+        established=ref.kind == "Stage",
         source=source,
     )
 

@@ -11,29 +11,28 @@ import logging
 import socket
 import time
 from collections.abc import Coroutine, Mapping, Sequence
+from functools import partial
 from importlib import metadata
 from types import TracebackType
 from typing import Any, Literal, Self
 
-from portico_compiler import Settings
-from portico_operator import pods
+from portico_compiler import Object, ObjectRef, Settings
 from portico_operator.cluster.client import Credentials, KubeClient
+from portico_operator.cluster.herald import Herald
 from portico_operator.cluster.intake import PACE, Intake, Pace
 from portico_operator.cluster.lease import Lease
 from portico_operator.cluster.pod_watch import PodWatch
 from portico_operator.cluster.reviewer import TokenReviewer
-from portico_operator.cluster.status_writer import StatusWriter, write_all
+from portico_operator.cluster.status_writer import StatusWriter
 from portico_operator.cluster.vault import ClusterVault
 from portico_operator.delivery.access import Access
-from portico_operator.delivery.fleet import Candidate
+from portico_operator.delivery.fleet import Standing
 from portico_operator.delivery.server import StreamServer
 from portico_operator.health import HealthServer
 from portico_operator.metrics import Metrics
-from portico_operator.ports import PodReport
 from portico_operator.reconciler import Publication, Reconciler
-from portico_operator.rollout import LivePod
 from portico_operator.settings import OperatorSettings
-from portico_operator.status_loop import Batch, StatusLoop
+from portico_operator.status_loop import StatusLoop
 from portico_operator.store import Store
 from portico_operator.stream_tls import StreamTls
 from portico_operator.tasks import end, spawn
@@ -55,9 +54,16 @@ class App:
         self.lease = Lease(
             self.client, settings.namespace, settings.lease, settings.identity, settings.terms
         )
-        self.pods = PodWatch(
-            self.client, settings.namespace, settings.data_plane_service, self._pods_changed
-        )
+        self.pods = {
+            plane.class_name: PodWatch(
+                self.client,
+                settings.namespace,
+                plane.name,
+                partial(self._pods_changed, plane.class_name),
+            )
+            for plane in settings.data_planes
+        }
+        """By class."""
         access = Access(TokenReviewer(self.client), self, time.time)
         self.server = StreamServer(access, build=_version(), measures=self.metrics)
         self.intake = Intake(
@@ -68,20 +74,24 @@ class App:
             _compiler_settings(settings),
             self.server,
             confirm=self.intake.confirm,
-            classes=lambda: (settings.class_name,),
             published=self._published,
             measures=self.metrics,
         )
-        writer = StatusWriter(self.client, self.lease.is_leader)
         self.status = StatusLoop(
             self.store,
-            live=self._live,
-            reports=self._reports,
+            Herald(
+                self.client,
+                StatusWriter(self.client, self.lease.is_leader),
+                find=self._object,
+                provisional=self._provisional,
+                leads=self.lease.is_leader,
+                instance=settings.identity,
+            ),
+            standings=self._standings,
             leads=self.lease.is_leader,
-            room=writer.room,
-            write_all=lambda batch, done: _write(writer, batch, done),
             restored=self._touch,
             wrote=self.metrics.status_written,
+            patience=settings.patience,
         )
         self.tls = StreamTls(
             self.server,
@@ -102,12 +112,13 @@ class App:
         self.server.subscribe(self.status.stir)
         self.lease.subscribe(lambda _: self.status.stir())
         parts: dict[str, Coroutine[Any, Any, None]] = {
-            "intake": self.intake.run(),
-            "reconciler": self.reconciler.run(),
-            "status": self.status.run(),
-            "lease": self.lease.run(),
-            "pods": self.pods.run(),
             "stream": self.tls.run(),
+            "status": self.status.run(),
+            "reconciler": self.reconciler.run(),
+            "days": self.reconciler.turn_days(),
+            "intake": self.intake.run(),
+            **{f"pods of {name}": watch.run() for name, watch in self.pods.items()},
+            "lease": self.lease.run(),
         }
         self._tasks = {name: spawn(part, name=name) for name, part in parts.items()}
         return self
@@ -119,9 +130,8 @@ class App:
         trace: TracebackType | None,
     ) -> None:
         # Streams first, so that pods go to another replica while this one can still serve.
-        for name in ("stream", "status", "reconciler", "intake", "pods", "lease"):
-            if name in self._tasks:
-                await end((self._tasks[name],))
+        for task in self._tasks.values():
+            await end((task,))
         await self._health.close()
         for listening in self._sockets:
             listening.close()
@@ -141,14 +151,15 @@ class App:
 
     def class_of(self, service_account: str) -> str | None:
         """The class whose pods run as this account."""
-        own = f"{self.settings.namespace}:{self.settings.data_plane_account}"
-        if service_account == f"system:serviceaccount:{own}":
-            return self.settings.class_name
+        for plane in self.settings.data_planes:
+            own = f"{self.settings.namespace}:{plane.name}"
+            if service_account == f"system:serviceaccount:{own}":
+                return plane.class_name
         return None
 
     def is_gone(self, pod_uid: str) -> bool:
         """Whether the pod has left."""
-        return self.pods.is_gone(pod_uid)
+        return any(watch.is_gone(pod_uid) for watch in self.pods.values())
 
     # --- between the parts --------------------------------------------------------------
 
@@ -156,21 +167,28 @@ class App:
         self.reconciler.touch()
 
     def _published(self, publication: Publication) -> None:
-        self.status.published(publication)
+        serials = {name: self.server.fleet(name).serial for name in self.pods}
+        self.status.published(publication, serials)
 
-    def _pods_changed(self) -> None:
-        candidates = [
-            Candidate(state.uid, state.name, state.ready, state.terminating)
-            for state in self.pods.states.values()
-        ]
-        self.server.set_pods(self.settings.class_name, candidates)
+    def _object(self, ref: ObjectRef) -> Object | None:
+        known = self.store.get(ref)
+        return None if known is None else known.object
+
+    def _provisional(self) -> Mapping[ObjectRef, str]:
+        latest = self.status.latest
+        return {} if latest is None else latest.compiled.report.provisional
+
+    def _pods_changed(self, class_name: str) -> None:
+        self.server.set_pods(class_name, self.pods[class_name].states.values())
         self.status.stir()
 
-    def _live(self) -> Mapping[str, LivePod] | None:
-        return pods.live(self.pods.states) if self.pods.known else None
+    def _standings(self) -> Mapping[str, Standing] | None:
+        if not all(watch.known for watch in self.pods.values()):
+            return None
+        return {name: self.server.fleet(name).standing() for name in self.pods}
 
-    def _reports(self) -> Mapping[str, PodReport]:
-        return self.server.reports(self.settings.class_name)
+    def _live_pods(self) -> int:
+        return sum(standing.pods for standing in (self._standings() or {}).values())
 
     # --- probes -------------------------------------------------------------------------
 
@@ -189,7 +207,7 @@ class App:
         watch("portico_leader", "1 while this replica leads.", lambda: self.lease.is_leader())
         watch("portico_store_objects", "Objects in the store.", lambda: len(self.store))
         watch("portico_status_backlog", "Waiting writes.", lambda: self.status.board.backlog)
-        watch("portico_pods_live", "Live pods.", lambda: self.status.standing.pods)
+        watch("portico_pods_live", "Live pods.", self._live_pods)
         watch("portico_streams", "Open streams.", lambda: sum(self.server.streams().values()))
         watch(
             "portico_stream_denials",
@@ -203,14 +221,11 @@ def access_denials(server: StreamServer) -> Mapping[str, int]:
     return server.access.denials
 
 
-async def _write(writer: StatusWriter, batch: Batch, done: Any) -> None:
-    await write_all(writer, batch, done)
-
-
 def _compiler_settings(settings: OperatorSettings) -> Settings:
     scheme: Literal["http", "https"] = "https" if settings.scheme == "https" else "http"
     return Settings(
         mode="cluster",
+        classes=tuple(plane.class_name for plane in settings.data_planes),
         base_domain=settings.base_domain,
         scheme=scheme,
         port=settings.public_port,

@@ -15,6 +15,8 @@ import msgspec
 from portico_compiler import Object, ObjectRef
 from portico_compiler.manifests.kinds import KINDS
 from portico_ir.secrets import Redacted
+from portico_operator.establishment import is_established
+from portico_operator.refusals import api_of
 
 _ENVELOPE = frozenset({"apiVersion", "kind", "metadata", "status"})
 _encoder = msgspec.json.Encoder(order="deterministic")
@@ -55,23 +57,31 @@ def read(
     namespace, name = metadata.get("namespace") or "", metadata["name"]
     version = version_of(metadata.get("resourceVersion"))
     body = {key: value for key, value in raw.items() if key not in _ENVELOPE}
+    labels = metadata.get("labels") or {}
+    content = str(version)
     if kind == "Secret":
         body = _secret(body, keeps(namespace, name))
+    elif kind == "Namespace":
+        # In itself, so that a list of one namespace covers it; nothing but its labels counts.
+        namespace, body, content = name, {}, _content_version(1, labels)
     known = KINDS.get(kind)
     ours = known is not None and known.ours
-    labels = metadata.get("labels") or {}
     generation = metadata.get("generation")
     status = raw.get("status")
+    object_ = Object(
+        ref=ObjectRef(kind, namespace, name),
+        body=body,
+        resource_version=_content_version(generation, labels) if ours else content,
+        uid=metadata.get("uid") or "",
+        created=metadata.get("creationTimestamp") or "",
+        generation=generation if type(generation) is int else 1,
+        labels=labels,
+    )
+    if kind == "Stage" and isinstance(status, Mapping):
+        established = is_established(status, api_of(object_))
+        object_ = msgspec.structs.replace(object_, established=established)
     return ClusterObject(
-        object=Object(
-            ref=ObjectRef(kind, namespace, name),
-            body=body,
-            resource_version=_content_version(generation, labels) if ours else str(version),
-            uid=metadata.get("uid") or "",
-            created=metadata.get("creationTimestamp") or "",
-            generation=generation if type(generation) is int else 1,
-            labels=labels,
-        ),
+        object=object_,
         version=version,
         status=_encoder.encode(status) if ours and status else b"",
     )

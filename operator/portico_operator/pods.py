@@ -1,15 +1,14 @@
 """Pods [pure]: the data-plane pods of a class, from the EndpointSlices of its Service.
 
-Kept by a reflector on the operator's own namespace, read by delivery and status. Promises: live
-is what Kubernetes sends traffic to: ready and not terminating (design.md §3).
+Kept by a reflector on the operator's own namespace, read by delivery: its fleet says which of them
+are live. Promises: conditions mean what they mean to Kubernetes, and a pod is one pod, however
+many slices have it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
-
-from portico_operator.rollout import LivePod
 
 
 class PodState(NamedTuple):
@@ -38,15 +37,6 @@ def pods_of(slices: Iterable[Mapping[str, Any]]) -> dict[str, PodState]:
             if known is None or (state.ready and not state.terminating):
                 found[state.uid] = state
     return found
-
-
-def live(states: Mapping[str, PodState]) -> dict[str, LivePod]:
-    """Those that must acknowledge."""
-    return {
-        uid: LivePod(uid, state.name)
-        for uid, state in states.items()
-        if state.ready and not state.terminating
-    }
 
 
 def _state(endpoint: Any) -> PodState | None:

@@ -1,30 +1,15 @@
-"""What the reconciler and status ask of delivery and of the election, as Protocols.
+"""What the reconciler asks of delivery, as a Protocol.
 
-Implemented by `delivery/` (the stream server and its fleet) and by `cluster/lease`; tests pass
-their own. Promises nothing; it keeps both sides apart.
+Implemented by `delivery/` (the stream server); tests pass their own. Promises nothing; it keeps
+both sides apart.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import NamedTuple, Protocol
+from collections.abc import Mapping
+from typing import Protocol
 
 from portico_ir.model import EndpointSet, Snapshot
-
-
-class PodReport(NamedTuple):
-    """What one data-plane pod last acknowledged, to whichever replica it takes from."""
-
-    uid: str
-    """Uid of the pod."""
-    name: str
-    """Name of the pod, for messages."""
-    manifest: str
-    """Digest of the manifest that it serves; empty: none yet."""
-    marks: Mapping[str, str] = {}
-    """The marks of that manifest, so that another replica's manifest can be placed."""
-    refused: Mapping[str, str] = {}
-    """Unit id to reason of what it refused."""
 
 
 class Delivery(Protocol):
@@ -44,25 +29,5 @@ class Delivery(Protocol):
         ...
 
     def advance(self, class_name: str, marks: Mapping[str, str]) -> None:
-        """What was published last holds up to here."""
-        ...
-
-
-class Fleet(Protocol):
-    """What the pods of a class say; streams that are open, no more."""
-
-    def reports(self, class_name: str) -> Mapping[str, PodReport]:
-        """By pod uid, of every pod with an open stream."""
-        ...
-
-    def subscribe(self, changed: Callable[[], None]) -> None:
-        """`changed` is called on the loop whenever a report came, changed or went."""
-        ...
-
-
-class Leadership(Protocol):
-    """Whether this replica may write."""
-
-    def is_leader(self) -> bool:
-        """True only while nobody else can believe the same."""
+        """What was published last holds up to here: nothing has changed in it since."""
         ...

@@ -12,7 +12,8 @@ import asyncio
 import gc
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from typing import NamedTuple, Protocol
 
 import msgspec
@@ -59,6 +60,14 @@ class Measures(Protocol):
         ...
 
 
+DAY_S = 86_400
+
+
+def day_of(seconds: float) -> str:
+    """`YYYYMMDD` in UTC."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y%m%d")
+
+
 class Reconciler:
     """Owns the world."""
 
@@ -69,7 +78,6 @@ class Reconciler:
         delivery: Delivery,
         *,
         confirm: Callable[[], Awaitable[bool]],
-        classes: Callable[[], Iterable[str]],
         published: Callable[[Publication], None],
         measures: Measures,
         clock: Callable[[], float] = time.monotonic,
@@ -79,7 +87,6 @@ class Reconciler:
         self._settings = settings
         self._delivery = delivery
         self._confirm = confirm
-        self._classes = classes
         self._published = published
         self._measures = measures
         self._clock = clock
@@ -89,7 +96,8 @@ class Reconciler:
         self._memo = Memo()
         self._last_seconds = 0.0
         self._world: World | None = None
-        self._endpoints = EndpointSet()
+        self._endpoints: dict[str, EndpointSet] = {}
+        """By class: addresses as they were delivered last."""
         self._pending: set[ObjectRef] = set()
         self.first_done = asyncio.Event()
         """The first configuration was delivered: this replica is ready."""
@@ -113,6 +121,13 @@ class Reconciler:
                 self._measures.failed()
                 await asyncio.sleep(BLOCKED_RETRY_S)
 
+    async def turn_days(self) -> None:
+        """Until cancelled: a new day (UTC) is a change, though no object says so."""
+        while True:
+            now = self._wall()
+            await asyncio.sleep(DAY_S - now % DAY_S + 1)
+            self.touch()
+
     async def _burst(self) -> None:
         """Until something changed, and the changes have paused or lasted long enough."""
         await self._stirred.wait()
@@ -131,7 +146,7 @@ class Reconciler:
             return
         self._measures.blocked(False)
         self._pending |= self._store.take_changed()
-        world = self._store.freeze(self._settings)
+        world = self._store.freeze(self._settings_now())
         compiled = await self._compile(world)
         changed, self._pending = frozenset(self._pending), set()
         self._world = world
@@ -163,16 +178,20 @@ class Reconciler:
 
     async def _only_endpoints(self, last: World) -> None:
         """Backends go on moving while a kind of ours is away: the last whole world, with theirs."""
-        now = self._store.freeze(self._settings)
+        now = self._store.freeze(self._settings_now())
         ours = [o for o in last.objects if KINDS[o.ref.kind].ours]
         core = [o for o in now.objects if not KINDS[o.ref.kind].ours]
         world = msgspec.structs.replace(last, objects=(*ours, *core))
         compiled = await self._compile(world)
-        endpoints = compiled.snapshot.endpoints
-        if endpoints.upstreams != self._endpoints.upstreams:
-            self._endpoints = self._numbered(endpoints)
-            for name in self._classes():
-                self._delivery.set_endpoints(name, self._endpoints)
+        for name, snapshot in compiled.snapshots.items():
+            before = self._endpoints.get(name)
+            endpoints = self._numbered(name, snapshot.endpoints)
+            if endpoints is not before:
+                self._delivery.set_endpoints(name, endpoints)
+
+    def _settings_now(self) -> Settings:
+        """Signatures verify for some days around today (design.md §7)."""
+        return msgspec.structs.replace(self._settings, today=day_of(self._wall()))
 
     async def _compile(self, world: World) -> Compiled:
         start = self._clock()
@@ -185,15 +204,19 @@ class Reconciler:
         return compiled
 
     def _deliver(self, compiled: Compiled, since: float) -> None:
-        snapshot = compiled.snapshot
-        if snapshot.endpoints.upstreams != self._endpoints.upstreams:
-            self._endpoints = self._numbered(snapshot.endpoints)
-        snapshot = msgspec.structs.replace(snapshot, endpoints=self._endpoints)
         changed_at = self._wall() - (self._clock() - since)
-        for name in self._classes():
-            self._delivery.publish(name, snapshot, changed_at=changed_at)
+        for name, snapshot in compiled.snapshots.items():
+            numbered = self._numbered(name, snapshot.endpoints)
+            own = msgspec.structs.replace(snapshot, endpoints=numbered)
+            self._delivery.publish(name, own, changed_at=changed_at)
 
-    def _numbered(self, endpoints: EndpointSet) -> EndpointSet:
-        """Sequences of several replicas compare: they follow the cluster's own versions."""
-        sequence = max(self._store.sequence, self._endpoints.sequence + 1)
-        return msgspec.structs.replace(endpoints, sequence=sequence)
+    def _numbered(self, class_name: str, endpoints: EndpointSet) -> EndpointSet:
+        """Those of before while they are the same. Sequences of several replicas compare: they
+        follow the cluster's own versions."""
+        before = self._endpoints.setdefault(class_name, EndpointSet())
+        if endpoints.upstreams == before.upstreams:
+            return before
+        sequence = max(self._store.sequence, before.sequence + 1)
+        numbered = msgspec.structs.replace(endpoints, sequence=sequence)
+        self._endpoints[class_name] = numbered
+        return numbered

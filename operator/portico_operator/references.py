@@ -1,4 +1,4 @@
-"""References [pure]: which namespaces and Secrets an object of ours names.
+"""References [pure]: which namespaces and Secrets an object of ours names or chooses by labels.
 
 Used by the store, so that core kinds are watched only where something refers to them, and so
 that only referenced Secrets keep their contents (design.md §5, item 7). Reads the undecoded
@@ -13,6 +13,9 @@ _SECRET_FIELDS = frozenset(
     {"secretRef", "certificateRef", "clientCertificateRef", "caRef", "truststoreRef"}
 )
 """Fields of our kinds that name a Secret (shapes.SecretKeyRef, shapes.Ref)."""
+_SELECTOR_FIELDS = frozenset({"namespaceSelector", "selector"})
+"""Fields of our kinds that choose namespaces: allowedDomains of a PorticoClass, allowedMappings of
+a DomainName."""
 _DEPTH = 64
 """Deeper documents hold no reference of ours; an API server refuses them long before."""
 
@@ -26,6 +29,8 @@ class References(NamedTuple):
     """Namespace and name of Secrets."""
     revisions: frozenset[str] = frozenset()
     """Namespaces whose ControllerRevisions may hold a deployment."""
+    labels: bool = False
+    """Chooses namespaces by their labels."""
 
 
 NONE = References()
@@ -33,36 +38,44 @@ NONE = References()
 
 def references(kind: str, namespace: str, body: Any) -> References:
     """Every reference in the document; its own namespace where one names none."""
-    services: set[str] = set()
-    secrets: set[tuple[str, str]] = set()
-    _walk(body, namespace, services, secrets, _DEPTH)
+    found = _Found(namespace)
+    found.walk(body, _DEPTH)
     revisions = frozenset({namespace}) if _deploys(kind, body) else frozenset()
-    if not services and not secrets and not revisions:
+    if not (found.services or found.secrets or found.labels or revisions):
         return NONE
-    return References(frozenset(services), frozenset(secrets), revisions)
+    return References(frozenset(found.services), frozenset(found.secrets), revisions, found.labels)
 
 
-def _walk(
-    value: Any, namespace: str, services: set[str], secrets: set[tuple[str, str]], depth: int
-) -> None:
-    if depth == 0:
-        return
-    if isinstance(value, list):
-        for item in value:
-            if isinstance(item, dict | list):
-                _walk(item, namespace, services, secrets, depth - 1)
-        return
-    for key, item in value.items() if isinstance(value, dict) else ():
-        if not isinstance(item, dict | list):
-            continue
-        if key == "service" and isinstance(item, dict):
-            services.add(_namespace(item, namespace))
-        elif key in _SECRET_FIELDS and isinstance(item, dict):
-            name = item.get("name")
-            if isinstance(name, str):
-                secrets.add((_namespace(item, namespace), name))
-        else:
-            _walk(item, namespace, services, secrets, depth - 1)
+class _Found:
+    """What a walk through one document has met."""
+
+    def __init__(self, namespace: str) -> None:
+        self._own = namespace
+        self.services: set[str] = set()
+        self.secrets: set[tuple[str, str]] = set()
+        self.labels = False
+
+    def walk(self, value: Any, depth: int) -> None:
+        if depth == 0:
+            return
+        if isinstance(value, list):
+            for item in value:
+                if isinstance(item, dict | list):
+                    self.walk(item, depth - 1)
+            return
+        for key, item in value.items() if isinstance(value, dict) else ():
+            if not isinstance(item, dict | list):
+                continue
+            if key == "service" and isinstance(item, dict):
+                self.services.add(_namespace(item, self._own))
+            elif key in _SECRET_FIELDS and isinstance(item, dict):
+                name = item.get("name")
+                if isinstance(name, str):
+                    self.secrets.add((_namespace(item, self._own), name))
+            elif key in _SELECTOR_FIELDS:
+                self.labels = True
+            else:
+                self.walk(item, depth - 1)
 
 
 def _namespace(reference: dict[str, Any], own: str) -> str:

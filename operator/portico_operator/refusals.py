@@ -1,19 +1,22 @@
-"""Refusals [pure]: which objects a refused unit speaks of.
+"""Refusals [pure]: which objects a unit speaks of.
 
-Called by the status loop when a pod's acknowledgement names units it refused. Promises: the API,
-its Stages and exactly the Routes that are in the unit; a neighbour in another shard keeps its True.
+Asked by the status loop when a pod's acknowledgement names units it refused, and to know which
+publication changed an API last. Promises: a unit of an API speaks of the API, its Stages, Routes
+and Authorizers, because a data plane refuses an API whole (design.md §4); no other API is touched.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from portico_compiler import Object, ObjectRef
-from portico_ir.codec import Undecodable, decode_unit
-from portico_ir.model import RoutesUnit, Snapshot
 
-Refusal = tuple[str, str]
-"""Pod and reason."""
+_SHARED = {
+    "gateway": ("PorticoClass",),
+    "keys": ("ApiKey", "UsagePlan"),
+    "plans": ("UsagePlan",),
+}
+"""First part of a unit that belongs to no single object: the kinds it is made of."""
 
 
 def api_of(object_: Object) -> ObjectRef | None:
@@ -27,43 +30,61 @@ def api_of(object_: Object) -> ObjectRef | None:
     return ObjectRef(str(kind), str(namespace), reference["name"])
 
 
+def owner_of(unit_id: str) -> ObjectRef | None:
+    """Whose unit `<what>/<namespace>/<Kind>/<name>[/…]` is; None: it is shared."""
+    parts = unit_id.split("/")
+    return ObjectRef(parts[2], parts[1], parts[3]) if len(parts) >= 4 else None
+
+
 def refused_objects(
-    refused: Mapping[str, Refusal], snapshot: Snapshot, attached: Iterable[Object]
-) -> dict[ObjectRef, tuple[Refusal, ...]]:
-    """Objects with what was refused of them; `attached` are the Routes and Stages."""
-    found: dict[ObjectRef, list[Refusal]] = {}
-    whole: dict[ObjectRef, list[Refusal]] = {}
-    stages: dict[ObjectRef, list[Refusal]] = {}
-    for unit_id, refusal in sorted(refused.items()):
-        kind, *parts = unit_id.split("/")
-        if len(parts) < 3:
-            continue
-        api = ObjectRef(parts[1], parts[0], parts[2])
-        found.setdefault(api, []).append(refusal)
-        stages.setdefault(api, []).append(refusal)
-        if kind == "api":
-            whole.setdefault(api, []).append(refusal)
-        for route in _routes_in(unit_id, snapshot):
-            found.setdefault(route, []).append(refusal)
-    for object_ in attached if stages else ():
-        own = api_of(object_)
-        if own is not None:
-            mine = stages if object_.ref.kind == "Stage" else whole
-            if own in mine:
-                found.setdefault(object_.ref, []).extend(mine[own])
-    return {ref: tuple(refusals) for ref, refusals in found.items()}
+    refused: Collection[str], objects: Iterable[Object]
+) -> dict[ObjectRef, tuple[str, ...]]:
+    """Objects that refused units speak of, each with those units."""
+    by_owner: dict[ObjectRef, list[str]] = {}
+    by_kind: dict[str, list[str]] = {}
+    for unit_id in sorted(refused):
+        owner = owner_of(unit_id)
+        if owner is not None:
+            by_owner.setdefault(owner, []).append(unit_id)
+        for kind in () if owner is not None else _SHARED.get(unit_id.partition("/")[0], ()):
+            by_kind.setdefault(kind, []).append(unit_id)
+    if not by_owner and not by_kind:
+        return {}
+    found: dict[ObjectRef, tuple[str, ...]] = {}
+    for object_ in objects:
+        units = [*by_kind.get(object_.ref.kind, ()), *by_owner.get(object_.ref, ())]
+        api = api_of(object_)
+        if api is not None:
+            units += by_owner.get(api, ())
+        if units:
+            found[object_.ref] = tuple(units)
+    return found
 
 
-def _routes_in(unit_id: str, snapshot: Snapshot) -> Iterable[ObjectRef]:
-    data = snapshot.units.get(unit_id)
-    if data is None:
-        return
-    try:
-        unit = decode_unit(data)
-    except Undecodable:
-        return
-    if isinstance(unit, RoutesUnit):
-        for route in unit.routes:
-            namespace, _, name = route.object.partition("/")
-            if name:
-                yield ObjectRef("Route", namespace, name)
+class LastChanges:
+    """Owner of units to the publication that changed any of them last."""
+
+    def __init__(self) -> None:
+        self._units: Mapping[str, str] = {}
+        self._serials: dict[ObjectRef, int] = {}
+
+    def published(self, units: Mapping[str, str], serial: int) -> None:
+        """The units of a manifest, with their digests."""
+        if units == self._units:
+            return
+        for unit_id in _differing(self._units, units):
+            owner = owner_of(unit_id)
+            if owner is not None:
+                self._serials[owner] = serial
+        self._units = units
+        present = {owner_of(unit_id) for unit_id in units}
+        self._serials = {owner: at for owner, at in self._serials.items() if owner in present}
+
+    def of(self, owner: ObjectRef) -> int:
+        """That publication; 0: it has no units."""
+        return self._serials.get(owner, 0)
+
+
+def _differing(before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[str]:
+    yield from (unit_id for unit_id in before if unit_id not in after)
+    yield from (unit_id for unit_id, digest in after.items() if before.get(unit_id) != digest)

@@ -12,11 +12,20 @@ import secrets
 import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 from portico_operator.election import TERMS, Terms
 
 LEVELS = ("debug", "info", "warning", "error")
+
+
+class DataPlane(NamedTuple):
+    """Pods that serve the APIs of one class."""
+
+    class_name: str
+    """Name of the PorticoClass."""
+    name: str
+    """Of its Service and of its ServiceAccount, both in the operator's namespace."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,14 +40,14 @@ class OperatorSettings:
     """Name of the Lease."""
     terms: Terms = TERMS
     """Of the election."""
+    patience: float = 5.0
+    """Seconds that a new leader hears pods out before status calls one unreachable or behind: a
+    failover must not flip the status of every object."""
     watch_namespaces: tuple[str, ...] = ()
     """Namespaces that are served; empty: all."""
-    class_name: str = "portico"
-    """The PorticoClass whose data plane this is."""
-    data_plane_service: str = "portico-dataplane"
-    """Service of the data plane, in `namespace`: its ready pods are the live ones."""
-    data_plane_account: str = "portico-dataplane"
-    """ServiceAccount of the data plane, in `namespace`."""
+    data_planes: tuple[DataPlane, ...] = (DataPlane("portico", "portico-dataplane"),)
+    """Each of another class. Ready pods of its Service are the live ones; who shows a token of its
+    account gets what its class may have, and no more."""
     stream_service: str = "portico-operator-stream"
     """Headless Service of the operator; its names are in the certificate."""
     ca_secret: str = "portico-ca"
@@ -73,10 +82,9 @@ def read(arguments: Sequence[str], environ: Mapping[str, str] = os.environ) -> O
     add("--identity", default=environ.get("POD_NAME", socket.gethostname()))
     add("--lease", default=defaults.lease, metavar="NAME")
     add("--lease-seconds", type=_seconds, default=TERMS.duration, metavar="S")
+    add("--patience-seconds", type=_patience, default=defaults.patience, metavar="S")
     add("--watch-namespace", action="append", default=[], metavar="NS", dest="watch")
-    add("--class", default=defaults.class_name, metavar="NAME", dest="class_name")
-    add("--data-plane-service", default=defaults.data_plane_service, metavar="NAME")
-    add("--data-plane-account", default=defaults.data_plane_account, metavar="NAME")
+    add("--data-plane", action="append", default=[], type=_data_plane, metavar="CLASS=NAME")
     add("--stream-service", default=defaults.stream_service, metavar="NAME")
     add("--ca-secret", default=defaults.ca_secret, metavar="NAME")
     add("--ca-bundle", default=defaults.ca_bundle, metavar="NAME")
@@ -91,6 +99,7 @@ def read(arguments: Sequence[str], environ: Mapping[str, str] = os.environ) -> O
     found = parser.parse_args(arguments)
     if found.log not in LEVELS:
         parser.error(f"--log is one of {', '.join(LEVELS)}, not {found.log!r}")
+    planes = _planes(parser, found.data_plane) or defaults.data_planes
     seconds: float = found.lease_seconds
     return OperatorSettings(
         namespace=found.namespace,
@@ -98,10 +107,9 @@ def read(arguments: Sequence[str], environ: Mapping[str, str] = os.environ) -> O
         identity=f"{found.identity}_{secrets.token_hex(4)}",
         lease=found.lease,
         terms=Terms(seconds, seconds / 5, seconds / 5),
+        patience=found.patience_seconds,
         watch_namespaces=tuple(dict.fromkeys(found.watch)),
-        class_name=found.class_name,
-        data_plane_service=found.data_plane_service,
-        data_plane_account=found.data_plane_account,
+        data_planes=planes,
         stream_service=found.stream_service,
         ca_secret=found.ca_secret,
         ca_bundle=found.ca_bundle,
@@ -121,6 +129,27 @@ class _Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: {message}\n")
 
 
+def _data_plane(text: str) -> DataPlane:
+    class_name, _, name = text.partition("=")
+    if not class_name or not name:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not CLASS=NAME: a PorticoClass, and the name of the Service and the"
+            " ServiceAccount of its data plane"
+        )
+    return DataPlane(class_name, name)
+
+
+def _planes(parser: argparse.ArgumentParser, given: Sequence[DataPlane]) -> tuple[DataPlane, ...]:
+    """One for each class; a pod must know by its account alone which one it is."""
+    planes = tuple(dict.fromkeys(given))
+    for field in DataPlane._fields:
+        values = [getattr(plane, field) for plane in planes]
+        twice = sorted({value for value in values if values.count(value) > 1})
+        if twice:
+            parser.error(f"--data-plane names {twice[0]} twice: one data plane for each class")
+    return planes
+
+
 def _port(text: str) -> int:
     if not text.isdecimal() or int(text) > 65535:
         raise argparse.ArgumentTypeError(f"{text!r} is not a port")
@@ -128,10 +157,18 @@ def _port(text: str) -> int:
 
 
 def _seconds(text: str) -> float:
+    return _between(text, 1, 300)
+
+
+def _patience(text: str) -> float:
+    return _between(text, 0, 300)
+
+
+def _between(text: str, least: float, most: float) -> float:
     try:
         value = float(text)
     except ValueError:
-        value = 0.0
-    if not 1 <= value <= 300:
-        raise argparse.ArgumentTypeError(f"{text!r} is not between 1 and 300 seconds")
+        value = -1.0
+    if not least <= value <= most:
+        raise argparse.ArgumentTypeError(f"{text!r} is not between {least} and {most} seconds")
     return value

@@ -7,32 +7,18 @@ where Programmed is False, so that a scale-up moves no Route.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import msgspec
 
 from portico_compiler import Condition, ObjectRef
-from portico_operator.rollout import Standing
+from portico_operator import establishment
+from portico_operator.delivery.fleet import Programming, Standing
+from portico_operator.establishment import is_established
 
-SHOWN_PODS = 5
-"""A message names this many pods and counts the rest."""
 MESSAGE_LIMIT = 32_000
 """Kubernetes takes 32,768 characters in a condition's message."""
-
-
-class Programmed(NamedTuple):
-    """The condition that delivery decides."""
-
-    status: str
-    """`True` or `False`."""
-    reason: str
-    """Machine-readable."""
-    message: str
-    """For people."""
-
-
-DONE = Programmed("True", "Programmed", "")
 
 
 class Identity(NamedTuple):
@@ -42,42 +28,30 @@ class Identity(NamedTuple):
     """`status.apiId`."""
     addresses: tuple[str, ...] = ()
     """`status.addresses`."""
+    stage_of: ObjectRef | None = None
+    """Of a Stage: its API."""
 
 
 def programmed(
     conditions: Iterable[Condition],
-    publication: int,
+    serial: int,
     standing: Standing,
-    refusals: Iterable[tuple[str, str]],
+    units: Collection[str],
     not_deployed: str,
-) -> Programmed:
-    """What Programmed says of an object whose content is in this publication."""
+) -> Programming:
+    """What Programmed says of an object whose content is in publication `serial`; `units` are
+    those of its own that a pod refuses."""
     for condition in conditions:
         if condition.type == "Accepted" and condition.status != "True":
-            return Programmed("False", "NotAccepted", "not served as written; see Accepted")
+            return Programming(False, "NotAccepted", "not served as written; see Accepted")
     if not_deployed:
-        return Programmed("False", "NotDeployed", not_deployed)
-    if standing.pods == 0:
-        return Programmed("False", "NoDataPlane", "no data-plane pod is ready")
-    refused = sorted(set(refusals))
-    if refused:
-        shown = "; ".join(f"{pod}: {reason}" for pod, reason in refused[:SHOWN_PODS])
-        return Programmed("False", "Refused", f"refused, the previous version serves on: {shown}")
-    if publication and standing.acknowledged >= publication:
-        return DONE
-    behind = standing.behind(publication or 1)
-    if not behind:
-        return DONE
-    names = ", ".join(pod.name for pod in behind[:SHOWN_PODS])
-    rest = f" and {len(behind) - SHOWN_PODS} more" if len(behind) > SHOWN_PODS else ""
-    if all(not pod.reachable for pod in behind):
-        return Programmed("False", "Unreachable", f"no stream from {names}{rest}")
-    return Programmed("False", "Pending", f"not yet acknowledged by {names}{rest}")
+        return Programming(False, "NotDeployed", not_deployed)
+    return standing.programmed(serial, units)
 
 
 def compose(
     conditions: Iterable[Condition],
-    state: Programmed,
+    state: Programming,
     generation: int,
     identity: Identity,
     data_plane: Mapping[str, Any] | None,
@@ -90,9 +64,14 @@ def compose(
         _entry(c.type, c.status, c.reason, c.message, c.observed_generation, known, now)
         for c in conditions
     ]
+    is_true = "True" if state.is_true else "False"
     entries.append(
-        _entry("Programmed", state.status, state.reason, state.message, generation, known, now)
+        _entry("Programmed", is_true, state.reason, state.message, generation, known, now)
     )
+    api = identity.stage_of
+    if api is not None and (state.is_true or is_established(observed, api)):
+        since = (establishment.REASON, establishment.message(api), generation)
+        entries.append(_entry(establishment.CONDITION, "True", *since, known, now))
     status: dict[str, Any] = {"observedGeneration": generation, "conditions": entries}
     if identity.api_id:
         status["apiId"] = identity.api_id

@@ -2,60 +2,77 @@
 
 Started by `app`, beside the reconciler and never in its way (design.md §5, item 6). Promises:
 conditions are worked out once for all publications that came meanwhile; only the leader writes;
-what the API server answers goes into the store, so that the next look compares with the truth.
+writes go out as fast as the writer has room, and none is waited for; what the API server answers
+goes into the store, so that the next look compares with the truth.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
-from typing import Any, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol
 
 from portico_compiler import ObjectRef
 from portico_compiler.inventory import API_KINDS
 from portico_compiler.passes.apis import identity
-from portico_ir import codec
 from portico_operator.board import Findings, StatusBoard
+from portico_operator.delivery.fleet import Standing
 from portico_operator.deployment_state import not_deployed
 from portico_operator.objects import ClusterObject
-from portico_operator.ports import PodReport
 from portico_operator.reconciler import Publication
-from portico_operator.refusals import refused_objects
-from portico_operator.rollout import LivePod, Rollout, Standing
+from portico_operator.refusals import LastChanges, api_of, refused_objects
 from portico_operator.status import Identity
 from portico_operator.store import Store
 
-_log = logging.getLogger(__name__)
-
-LEADER_HOLD_S = 5.0
-"""A new leader hears every pod out before it says that one is behind."""
 GATHER_S = 0.050
 """Conditions are worked out at most this often."""
 IDLE_S = 1.0
-FEW = 500
-"""Objects; more are looked at in a thread."""
-_T = TypeVar("_T")
 
 
-class Written(Protocol):
+class Result(Protocol):
     """What became of a write; `cluster.status_writer.Outcome` is one."""
 
     @property
     def written(self) -> ClusterObject | None:
-        """The object as it is now."""
+        """The object as it is now; None: not written."""
         ...
 
     @property
-    def retry(self) -> bool:
-        """It is worth trying again."""
+    def again(self) -> float | None:
+        """Seconds after which to try again; None: somebody else leads."""
         ...
 
 
-Batch = list[tuple[ObjectRef, str, dict[str, Any]]]
-WriteAll = Callable[[Batch, Callable[[ObjectRef, Written], None]], Awaitable[None]]
+Done = Callable[[ObjectRef, Any], None]
+"""Called with a `Result`, on the loop."""
+
+
+class Writer(Protocol):
+    """Who applies statuses; `cluster.status_writer.StatusWriter` is one."""
+
+    def room(self) -> int:
+        """How many writes may begin now."""
+        ...
+
+    def next_time(self) -> float:
+        """When there may be room without a write ending."""
+        ...
+
+    def begin(self, ref: ObjectRef, uid: str, status: dict[str, Any], done: Done) -> None:
+        """One write; returns at once, and `done` is told what became of it."""
+        ...
+
+    async def close(self) -> None:
+        """End what is under way."""
+        ...
+
+
+class _Refusals(NamedTuple):
+    publication: Publication | None
+    by_class: Mapping[str, set[str]]
+    objects: Mapping[ObjectRef, tuple[str, ...]]
 
 
 class StatusLoop:
@@ -64,45 +81,46 @@ class StatusLoop:
     def __init__(
         self,
         store: Store,
+        writer: Writer,
         *,
-        live: Callable[[], Mapping[str, LivePod] | None],
-        reports: Callable[[], Mapping[str, PodReport]],
+        standings: Callable[[], Mapping[str, Standing] | None],
         leads: Callable[[], bool],
-        room: Callable[[], int],
-        write_all: WriteAll,
         restored: Callable[[], None],
         wrote: Callable[[bool], None] = lambda _: None,
+        patience: float = 0.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """`standings` are those of this operator's classes, None before their pods are known;
+        `patience` is how long a new leader hears pods out."""
         self._store = store
-        self._live = live
-        self._reports = reports
+        self._writer = writer
+        self._fleets = standings
         self._leads = leads
-        self._room = room
-        self._write_all = write_all
         self._restored = restored
         self._wrote = wrote
         self._clock = clock
-        self.rollout = Rollout()
-        self.board = StatusBoard(self._status_of, _now_text)
-        self.standing = Standing(0, 0, (), {})
-        self._latest: Publication | None = None
+        self.board = StatusBoard(self._status_of, _now_text, patience)
+        self.latest: Publication | None = None
+        """What the reconciler delivered last."""
+        self._serials: Mapping[str, int] = {}
+        """Of the publications that have it."""
         self._changed: set[ObjectRef] = set()
-        self._times: dict[int, float] = {}
-        """Publication to when it was made, while not everybody has it."""
+        self._changes: dict[str, LastChanges] = {}
+        self._refusals = _Refusals(None, {}, {})
+        self._done: list[tuple[ObjectRef, Result]] = []
         self._stirred = asyncio.Event()
         self._is_leading = False
 
     # --- called from elsewhere ----------------------------------------------------------
 
-    def published(self, publication: Publication) -> None:
-        """The reconciler has delivered this."""
-        manifest = publication.compiled.snapshot.manifest
-        number = self.rollout.published(codec.digest(codec.encode(manifest)), manifest.marks)
-        self._times[number] = self._clock()
-        while len(self._times) > 256:
-            del self._times[next(iter(self._times))]
-        self._latest = publication
+    def published(self, publication: Publication, serials: Mapping[str, int]) -> None:
+        """The reconciler has delivered this; pods of a class acknowledge it as that serial."""
+        self.latest, self._serials = publication, serials
+        for name, serial in serials.items():
+            snapshot = publication.compiled.snapshots.get(name)
+            if snapshot is not None:
+                changes = self._changes.setdefault(name, LastChanges())
+                changes.published(snapshot.manifest.units, serial)
         self._changed |= publication.changed
         self._stirred.set()
 
@@ -115,108 +133,121 @@ class StatusLoop:
     async def run(self) -> None:
         """Until cancelled."""
         digested: Publication | None = None
-        while True:
-            await self._pause()
-            self._stirred.clear()
-            latest = self._latest
-            if latest is None:
-                continue
-            if latest is not digested:
-                changed, self._changed = self._changed, set()
-                await self._aside(self._digest, latest, changed, self.rollout.newest)
-                digested = latest
-            live = self._live()
-            if live is not None:  # Before the first list nobody may say that there is no pod.
-                self._look(latest, live)
-                await self._lead()
+        try:
+            while True:
+                await self._pause()
+                self._stirred.clear()
+                self._collect()
+                latest, standings = self.latest, self._fleets()
+                # Before the first list nobody may say that there is no pod.
+                if latest is None or standings is None:
+                    continue
+                if latest is not digested:
+                    changed, self._changed = self._changed, set()
+                    findings = self._findings(latest, standings)
+                    self.board.found(findings, changed, self._serials, self._clock())
+                    digested = latest
+                self.board.fleet(standings, self._refused(latest, standings), self._clock())
+                self._lead()
+        finally:
+            await self._writer.close()
 
     async def _pause(self) -> None:
         now = self._clock()
-        wait = min(IDLE_S, max(GATHER_S, self.board.next_time(now) - now))
+        due = max(self.board.next_time(now), self._writer.next_time())
         try:
             # Not wait_for: Python 3.11's swallows a cancellation that meets the event.
-            async with asyncio.timeout(wait):
+            async with asyncio.timeout(min(IDLE_S, max(0.0, due - now))):
                 await self._stirred.wait()
         except TimeoutError:
-            return
+            pass
         # One edit is usually followed by more, and by the acknowledgements of the first pods.
         await asyncio.sleep(GATHER_S)
 
-    async def _aside(self, act: Callable[..., _T], *arguments: Any) -> _T:
-        """Off the loop where there is much to look at; nobody else touches the board."""
-        if len(self._store) < FEW:
-            return act(*arguments)
-        return await asyncio.to_thread(act, *arguments)
+    def _lead(self) -> None:
+        leads = self._leads()
+        if leads != self._is_leading:
+            self._is_leading = leads
+            if leads:
+                self.board.lead(self._clock())
+            else:
+                self.board.follow()
+        for ref, status in self.board.take(self._clock(), self._writer.room()):
+            known = self._store.get(ref)
+            if known is None:  # it went; the next publication knows
+                self.board.written(ref)
+            else:
+                self._writer.begin(ref, known.object.uid, status, self._ended)
 
-    def _digest(self, latest: Publication, changed: set[ObjectRef], number: int) -> None:
-        self.board.found(self._findings(latest), changed, number, self._clock())
+    def _ended(self, ref: ObjectRef, result: Result) -> None:
+        if result.written is not None and self._store.put(result.written):
+            self._restored()  # It carried a change that its event had not brought yet.
+        self._done.append((ref, result))
+        self._stirred.set()
 
-    def _findings(self, publication: Publication) -> Findings:
+    def _collect(self) -> None:
+        """What became of writes, one after another with everything else that moves the board."""
+        ended, self._done = self._done, []
+        for ref, result in ended:
+            self._wrote(result.written is not None)
+            if result.written is not None:
+                self.board.written(ref)
+            elif result.again is not None:
+                self.board.failed(ref, self._clock(), result.again)
+            else:
+                # Perhaps for a moment only: then everything is looked at again.
+                self.board.failed(ref, self._clock(), 0.0)
+                self.board.follow()
+                self._is_leading = False
+
+    # --- what there is to say -----------------------------------------------------------
+
+    def _findings(self, publication: Publication, ours: Collection[str]) -> Findings:
         report = publication.compiled.report
-        conditions = report.conditions
-        addresses = report.addresses
-        apis = [ref for ref in conditions if ref.kind in API_KINDS]
+        conditions, addresses = report.conditions, report.addresses
+        # What belongs to no class is told by every operator, in the same words.
+        classes = {ref: name for ref, name in report.classes.items() if not name or name in ours}
+        apis = [ref for ref in classes if ref.kind in API_KINDS]
         identities = {
             ref: Identity(
                 identity(f"{ref.namespace}/{ref.kind}/{ref.name}"), addresses.get(ref, ())
             )
             for ref in apis
         }
-        for ref in conditions:
+        serials = {ref: self._last_change(classes[ref], ref) for ref in apis}
+        for ref, name in classes.items():
             if ref.kind == "Stage":
-                identities[ref] = Identity("", addresses.get(ref, ()))
+                stage = self._store.get(ref)
+                api = api_of(stage.object) if stage else None
+                identities[ref] = Identity("", addresses.get(ref, ()), api)
+                serials[ref] = self._last_change(name, api)
+        is_idle = any(ref in addresses and not addresses[ref] for ref in apis)
         idle = not_deployed(
             apis,
             addresses,
-            list(self._store.of_kind("Stage")) if self._has_idle(apis, addresses) else (),
-            list(self._store.of_kind("Route")) if self._has_idle(apis, addresses) else (),
+            list(self._store.of_kind("Stage")) if is_idle else (),
+            list(self._store.of_kind("Route")) if is_idle else (),
         )
-        return Findings(conditions, identities, idle)
+        return Findings(conditions, identities, idle, classes, serials)
 
-    @staticmethod
-    def _has_idle(apis: list[ObjectRef], addresses: Mapping[ObjectRef, tuple[str, ...]]) -> bool:
-        return any(ref in addresses and not addresses[ref] for ref in apis)
+    def _last_change(self, class_name: str, api: ObjectRef | None) -> int:
+        changes = self._changes.get(class_name)
+        return changes.of(api) if changes is not None and api is not None else 0
 
-    def _look(self, latest: Publication, live: Mapping[str, LivePod]) -> None:
-        now = self._clock()
-        self.standing = self.rollout.standing(live, self._reports())
-        refusals = {}
-        if self.standing.refused:
-            attached = [*self._store.of_kind("Stage"), *self._store.of_kind("Route")]
-            snapshot = latest.compiled.snapshot
-            refusals = refused_objects(self.standing.refused, snapshot, attached)
-        for number in [n for n in self._times if n <= self.standing.acknowledged]:
-            self.board.propagated(number, now - self._times.pop(number))
-        self.board.fleet(self.standing, refusals, now)
-
-    async def _lead(self) -> None:
-        leads = self._leads()
-        if leads and not self._is_leading:
-            self.board.reconsider(self._clock(), LEADER_HOLD_S)
-        self._is_leading = leads
-        if not leads:
-            return
-        self.board.counts(self._clock())
-        writes = await self._aside(self.board.take, self._clock(), max(0, self._room()))
-        batch: Batch = []
-        for ref, status in writes:
-            known = self._store.get(ref)
-            if known is None:
-                self.board.failed(ref, self._clock(), retry=False)
-            else:
-                batch.append((ref, known.object.uid, status))
-        if batch:
-            await self._write_all(batch, self._done)
-            self._stirred.set()
-
-    def _done(self, ref: ObjectRef, outcome: Written) -> None:
-        self._wrote(outcome.written is not None)
-        if outcome.written is None:
-            self.board.failed(ref, self._clock(), outcome.retry)
-            return
-        if self._store.put(outcome.written):
-            self._restored()  # It carried a change that its event had not brought yet.
-        self.board.written(ref)
+    def _refused(
+        self, latest: Publication, standings: Mapping[str, Standing]
+    ) -> Mapping[ObjectRef, tuple[str, ...]]:
+        """Objects of which live pods refuse units; worked out again only when either moved."""
+        by_class = {name: set(each.refused) for name, each in standings.items() if each.refused}
+        known = self._refusals
+        if known.publication is not latest or known.by_class != by_class:
+            found: dict[ObjectRef, tuple[str, ...]] = {}
+            classes = latest.compiled.report.classes if by_class else {}
+            for name, units in by_class.items():
+                own = (self._store.get(ref) for ref, of in classes.items() if of == name)
+                found |= refused_objects(units, (each.object for each in own if each is not None))
+            self._refusals = known = _Refusals(latest, by_class, found)
+        return known.objects
 
     def _status_of(self, ref: ObjectRef) -> bytes:
         known = self._store.get(ref)

@@ -60,6 +60,8 @@ class Store:
         self._revisions: Counter[str] = Counter()
         self._namespaces: Counter[str] = Counter()
         self._granting: Counter[str] = Counter()
+        self._choosing = 0
+        """Objects that choose namespaces by their labels."""
         self._unread: set[tuple[str, str]] = set()
 
     # --- what must be known -------------------------------------------------------------
@@ -164,7 +166,13 @@ class Store:
         """Everything there is, for the compiler; ask `missing` first."""
         marks = {kind: str(at) for kind, at in self._marks.items() if kind not in UNMARKED}
         objects = tuple(kept.object.object for kept in self._objects.values() if _is_read(kept))
-        return World(settings=msgspec.structs.replace(settings, marks=marks), objects=objects)
+        return World(
+            settings=msgspec.structs.replace(settings, marks=marks),
+            objects=objects,
+            namespaces={o.ref.name: o.labels for o in self.of_kind("Namespace")}
+            if self._choosing
+            else {},
+        )
 
     def take_changed(self) -> set[ObjectRef]:
         """Objects whose content changed since the last call; those that went are among them."""
@@ -219,6 +227,9 @@ class Store:
             scopes |= {Scope("Service", namespace), Scope("EndpointSlice", namespace)}
         scopes |= {Scope("Secret", namespace) for namespace, _ in self._secrets if namespace in may}
         scopes |= {Scope("ControllerRevision", namespace) for namespace in self._revisions}
+        if self._choosing:
+            served = {scope.namespace for scope in self._expected if scope.kind == "DomainName"}
+            scopes |= {Scope("Namespace", namespace) for namespace in served}
         return frozenset(scopes)
 
     # --- inside -------------------------------------------------------------------------
@@ -245,7 +256,12 @@ class Store:
         ref = found.ref
         self._gone.pop(ref, None)
         old = self._objects.get(ref)
-        if old is not None and _same_content(old.object.object, found.object):
+        is_same = old is not None and _same_content(old.object.object, found.object)
+        if (
+            old is not None
+            and is_same
+            and old.object.object.established == found.object.established
+        ):
             # The very object that earlier Worlds hold: only version and status are news.
             found = msgspec.structs.replace(found, object=old.object.object)
             self._objects[ref] = _Kept(found, old.references)
@@ -255,7 +271,8 @@ class Store:
         if known is not None and known.ours:
             named = references(ref.kind, ref.namespace, found.object.body)
         self._objects[ref] = _Kept(found, named)
-        self._changed.add(ref)
+        if not is_same:  # What we wrote ourselves is nothing that a user changed.
+            self._changed.add(ref)
         # In this order, so that what both name is never without a reference.
         self._count(ref, named, +1)
         if old is not None:
@@ -275,6 +292,7 @@ class Store:
             _add(self._granting, (ref.namespace,), by)
         _add(self._services, named.services, by)
         _add(self._revisions, named.revisions, by)
+        self._choosing += by * named.labels
         for secret in named.secrets:
             before = secret in self._secrets
             _add(self._secrets, (secret,), by)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from helm import Release
+import helm
+from helm import HelmFailed, Release
 from pod_security import pod_specs
 from portico_dataplane import settings as data_plane_settings
 from portico_operator import settings as operator_settings
@@ -16,17 +18,35 @@ from portico_operator import settings as operator_settings
 Manifest = dict[str, Any]
 Render = Callable[[Release], list[Manifest]]
 NAMESPACE = "portico-system"
-TRUSTED = ("portico-ca", "portico-ca-bundle")
+VALUES = helm.ROOT / "tests" / "charts" / "values"
 
 
 def container(manifests: list[Manifest], component: str) -> dict[str, Any]:
+    return the_container(workload(manifests, component))
+
+
+def workload(manifests: list[Manifest], component: str) -> Manifest:
     (found,) = [
         one
         for one in manifests
         if one["kind"] in {"Deployment", "DaemonSet"}
         and one["metadata"]["labels"]["app.kubernetes.io/component"] == component
     ]
-    (spec,) = pod_specs(found)
+    return found
+
+
+def data_planes(manifests: list[Manifest]) -> list[dict[str, Any]]:
+    """The containers of every data plane."""
+    return [
+        the_container(one)
+        for one in manifests
+        if one["kind"] in {"Deployment", "DaemonSet"}
+        and one["metadata"]["labels"]["app.kubernetes.io/component"] != "operator"
+    ]
+
+
+def the_container(of: Manifest) -> dict[str, Any]:
+    (spec,) = pod_specs(of)
     (only,) = spec["containers"]
     return {**only, "pod": spec}
 
@@ -57,29 +77,81 @@ def test_the_operator_reads_its_own(rendered: list[Manifest]) -> None:
     assert settings.stream_port == ports(found)["stream"]
     assert settings.admin_port == ports(found)["admin"]
     services = names(rendered, "Service")
-    assert {settings.data_plane_service, settings.stream_service} <= services
-    assert (
-        settings.data_plane_account == container(rendered, "dataplane")["pod"]["serviceAccountName"]
-    )
+    assert settings.stream_service in services
+    planes = {plane.name for plane in settings.data_planes}
+    assert planes <= services
+    assert planes == {one["pod"]["serviceAccountName"] for one in data_planes(rendered)}
     assert settings.ca_secret in names(rendered, "Secret")
     assert settings.ca_bundle in names(rendered, "ConfigMap")
     for one in rendered:
         if one["kind"] == "Job":
             (spec,) = pod_specs(one)
             told = json.loads(spec["containers"][0]["env"][0]["value"])
-            assert settings.class_name == told["metadata"]["name"]
-            assert settings.base_domain == told["spec"]["baseDomain"]
+            assert [plane.class_name for plane in settings.data_planes] == [
+                document["metadata"]["name"] for document in told
+            ]
+            assert settings.base_domain == told[0]["spec"]["baseDomain"]
+
+
+def test_each_data_plane_has_a_class_a_service_and_pods_of_its_own(render: Render) -> None:
+    rendered = render(Release(values=(VALUES / "planes.yaml",)))
+    operator = container(rendered, "operator")
+    settings = operator_settings.read(operator["args"], environment(operator))
+    assert settings.data_planes == (
+        operator_settings.DataPlane("public", "portico-gw-dataplane"),
+        operator_settings.DataPlane("edge-of-the-world", "portico-gw-edge"),
+        operator_settings.DataPlane("internal", "portico-gw-internal"),
+    )
+    accounts = [one["pod"]["serviceAccountName"] for one in data_planes(rendered)]
+    assert len(accounts) == len(set(accounts)) == 3
+
+
+def test_a_data_plane_has_what_it_says_and_the_rest_of_the_first(render: Render) -> None:
+    rendered = render(Release(values=(VALUES / "planes.yaml",)))
+    edge, internal = (workload(rendered, f"dataplane-{key}") for key in ("edge", "internal"))
+    assert (edge["kind"], internal["kind"]) == ("DaemonSet", "Deployment")
+    assert the_container(edge)["image"] == "portico-dataplane:9.9.9"
+    assert "--workers=1" in the_container(edge)["args"]
+    assert "--workers=2" in the_container(internal)["args"]
+    assert ports(the_container(edge)) == {"traffic": 8081, "admin": 9904}
+    scaled = {
+        one["spec"]["scaleTargetRef"]["name"]
+        for one in rendered
+        if one["kind"] == "HorizontalPodAutoscaler"
+    }
+    assert scaled == {"portico-gw-dataplane", "portico-gw-internal"}
+    kept = {one["metadata"]["name"] for one in rendered if one["kind"] == "PodDisruptionBudget"}
+    assert "portico-gw-edge" not in kept
+    assert "portico-gw-internal" in kept
+
+
+def test_a_port_of_the_nodes_is_the_first_s_only(render: Render) -> None:
+    rendered = render(Release(values=(VALUES / "planes.yaml",)))
+    given = [
+        (one["metadata"]["name"], entry["nodePort"])
+        for one in rendered
+        if one["kind"] == "Service"
+        for entry in one["spec"]["ports"]
+        if "nodePort" in entry
+    ]
+    assert given == [("portico-gw-dataplane", 30080)]
+
+
+def test_two_data_planes_of_one_class_are_refused(helm_home: Path) -> None:
+    release = Release(sets=("dataPlanes.internal.class.name=portico",))
+    with pytest.raises(HelmFailed, match="two data planes serve the class portico"):
+        helm.render(release, helm_home)
 
 
 def test_the_data_plane_reads_its_own(rendered: list[Manifest]) -> None:
-    found = container(rendered, "dataplane")
-    settings = data_plane_settings.parse(found["args"], environment(found))
-    assert settings.port == ports(found)["traffic"]
-    assert settings.admin_port == ports(found)["admin"]
-    mounts = {mount["mountPath"] for mount in found["volumeMounts"]}
-    named = dict(a.removeprefix("--").split("=", 1) for a in found["args"] if "=" in a)
-    for option in ("token-file", "ca-file", "last-good"):
-        assert any(named[option].startswith(mount) for mount in mounts), option
+    for found in data_planes(rendered):
+        settings = data_plane_settings.parse(found["args"], environment(found))
+        assert settings.port == ports(found)["traffic"]
+        assert settings.admin_port == ports(found)["admin"]
+        mounts = {mount["mountPath"] for mount in found["volumeMounts"]}
+        named = dict(a.removeprefix("--").split("=", 1) for a in found["args"] if "=" in a)
+        for option in ("token-file", "ca-file", "last-good"):
+            assert any(named[option].startswith(mount) for mount in mounts), option
 
 
 def test_the_data_plane_calls_the_operator_by_a_name_that_its_certificate_has(
@@ -89,11 +161,12 @@ def test_the_data_plane_calls_the_operator_by_a_name_that_its_certificate_has(
 
     operator = container(rendered, "operator")
     told = operator_settings.read(operator["args"], environment(operator))
-    (address,) = [
+    (address,) = {
         a.removeprefix("--operator=")
-        for a in container(rendered, "dataplane")["args"]
+        for found in data_planes(rendered)
+        for a in found["args"]
         if a.startswith("--operator=")
-    ]
+    }
     host, _, port = address.rpartition(":")
     assert host in _names(told)
     assert int(port) == told.stream_port

@@ -43,14 +43,19 @@ def serving(statuses: dict[str, int]) -> Iterator[str]:
 
 def said(admin: dict[str, int], traffic: dict[str, int]) -> subprocess.CompletedProcess[str]:
     with serving(admin) as of_admin, serving(traffic) as of_traffic:
-        names = {"OPERATOR": of_admin, "DATAPLANE": of_admin, "TRAFFIC": of_traffic}
-        return subprocess.run(
-            [sys.executable, "-c", SCRIPT],
-            env={"PATH": os.environ["PATH"], "PATIENCE": "0", **names},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        names = {"OPERATOR": of_admin, "DATAPLANES": of_admin, "TRAFFIC": of_traffic}
+        return run(**names)
+
+
+def run(**names: str) -> subprocess.CompletedProcess[str]:
+    """The script, asking these Services once."""
+    return subprocess.run(
+        [sys.executable, "-c", SCRIPT],
+        env={"PATH": os.environ["PATH"], "PATIENCE": "0", **names},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 GOOD = {"/readyz": 200, "/metrics": 200}
@@ -61,6 +66,14 @@ def test_a_release_that_serves_passes() -> None:
     done = said(GOOD, {"/": 403})
     assert done.returncode == 0, done.stdout
     assert done.stdout.count("ok: ") == 4
+
+
+def test_every_data_plane_is_asked() -> None:
+    with serving(GOOD) as good, serving({"/readyz": 503, "/metrics": 200}) as bad:
+        done = run(OPERATOR=good, DATAPLANES=f"{good} {bad}", TRAFFIC=f"{good} {good}")
+    assert done.returncode == 1
+    assert f"FAILED: data plane is ready http://{bad}/readyz: 503" in done.stdout
+    assert done.stdout.count("ok: ") == 6
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -34,12 +35,13 @@ def workloads(manifests: list[Manifest]) -> list[Manifest]:
     return of_kind(manifests, "Deployment", "DaemonSet")
 
 
-def data_plane(manifests: list[Manifest]) -> Manifest:
-    (found,) = [
+def data_planes(manifests: list[Manifest]) -> list[Manifest]:
+    found = [
         one
         for one in workloads(manifests)
-        if one["metadata"]["labels"]["app.kubernetes.io/component"] == "dataplane"
+        if one["metadata"]["labels"]["app.kubernetes.io/component"] != "operator"
     ]
+    assert found
     return found
 
 
@@ -53,6 +55,14 @@ def pods(manifests: list[Manifest]) -> Iterator[tuple[dict[str, str], dict[str, 
 
 def selects(selector: dict[str, str], labels: dict[str, str]) -> bool:
     return selector.items() <= labels.items()
+
+
+def first_data_plane(manifests: list[Manifest]) -> Manifest:
+    return next(
+        one
+        for one in data_planes(manifests)
+        if one["metadata"]["labels"]["app.kubernetes.io/component"] == "dataplane"
+    )
 
 
 # --- every manifest -------------------------------------------------------------------------
@@ -110,7 +120,7 @@ def test_names_are_not_longer_than_kubernetes_allows(render: Render) -> None:
 
 
 def test_two_releases_share_nothing(render: Render) -> None:
-    """Not even in one namespace, but for the two objects whose names are fixed, and the kinds."""
+    """Not even in one namespace, but for the kinds, which belong to the cluster."""
 
     def keys(release: Release) -> set[tuple[str, str, str]]:
         return {
@@ -118,13 +128,47 @@ def test_two_releases_share_nothing(render: Render) -> None:
             for one in render(release)
         }
 
-    shared = keys(Release(name="portico")) & keys(Release(name="portico-two"))
-    assert {key for key in shared if key[0] != "CustomResourceDefinition"} == {
-        ("Secret", "portico-system", "portico-ca"),
-        ("ConfigMap", "portico-system", "portico-ca-bundle"),
-    }
-    elsewhere = keys(Release()) & keys(Release(namespace="other"))
-    assert {key[0] for key in elsewhere} == {"CustomResourceDefinition"}
+    planes = (ROOT / "tests/charts/values/planes.yaml",)
+    first = keys(Release(name="portico")) | keys(Release(name="portico", values=planes))
+    for second in (
+        Release(name="portico-two"),
+        Release(name="two"),
+        Release(name="edge", values=planes),
+        Release(namespace="other"),
+    ):
+        assert {key[0] for key in first & keys(second)} == {"CustomResourceDefinition"}
+
+
+def test_two_releases_name_nothing_of_each_other_s(render: Render) -> None:
+    """Whatever a pod is told or a role allows is the release's own."""
+    values = (ROOT / "tests/charts/values/planes.yaml",)
+    rendered = render(Release(name="blue", namespace="gateways", values=values))
+    for one in rendered:
+        if one["kind"] != "CustomResourceDefinition":
+            text = json.dumps(one)
+            named = set(re.findall(r"(?<![\w./-])portico-[a-z]+(?:-[a-z]+)*", text))
+            # Images, the audience of tokens and the owner of fields are every release's.
+            assert named <= {"portico-dataplane", "portico-operator", "portico-chart"}, one
+
+
+def test_a_release_of_any_name_is_named_after_it(render: Render) -> None:
+    for name, full in (
+        ("portico", "portico"),
+        ("edge", "edge-portico"),
+        ("my-portico", "my-portico"),
+    ):
+        rendered = render(Release(name=name))
+        for kind, suffix in (
+            ("Secret", "-ca"),
+            ("ConfigMap", "-ca-bundle"),
+            ("Deployment", "-operator"),
+            ("Deployment", "-dataplane"),
+            ("Service", "-operator-stream"),
+        ):
+            assert named(rendered, kind, f"{full}{suffix}")
+        (spec,) = pod_specs(named(rendered, "Job", f"{full}-class"))
+        (told,) = json.loads(spec["containers"][0]["env"][0]["value"])
+        assert told["metadata"]["name"] == full
 
 
 # --- pods -----------------------------------------------------------------------------------
@@ -177,36 +221,39 @@ def test_probes_name_ports_that_are_open(rendered: list[Manifest]) -> None:
 
 
 def test_a_pod_has_the_time_that_its_drain_takes(rendered: list[Manifest]) -> None:
-    (spec,) = pod_specs(data_plane(rendered))
-    (container,) = spec["containers"]
-    given = dict(
-        argument.removeprefix("--").split("=", 1)
-        for argument in container["args"]
-        if argument.startswith("--drain")
-    )
-    hook = container.get("lifecycle", {}).get("preStop", {}).get("sleep", {}).get("seconds", 0)
-    drain = int(given["drain-delay"]) + int(given["drain-seconds"])
-    assert spec["terminationGracePeriodSeconds"] > hook + drain
+    for plane in data_planes(rendered):
+        (spec,) = pod_specs(plane)
+        (container,) = spec["containers"]
+        given = dict(
+            argument.removeprefix("--").split("=", 1)
+            for argument in container["args"]
+            if argument.startswith("--drain")
+        )
+        hook = container.get("lifecycle", {}).get("preStop", {}).get("sleep", {}).get("seconds", 0)
+        drain = int(given["drain-delay"]) + int(given["drain-seconds"])
+        assert spec["terminationGracePeriodSeconds"] > hook + drain
 
 
 def test_the_data_plane_keeps_its_last_good_in_memory(rendered: list[Manifest]) -> None:
-    (spec,) = pod_specs(data_plane(rendered))
-    (volume,) = [volume for volume in spec["volumes"] if volume["name"] == "last-good"]
-    assert volume["emptyDir"]["medium"] == "Memory"
-    (container,) = spec["containers"]
-    (mount,) = [m for m in container["volumeMounts"] if m["name"] == "last-good"]
-    assert f"--last-good={mount['mountPath']}" in container["args"]
+    for plane in data_planes(rendered):
+        (spec,) = pod_specs(plane)
+        (volume,) = [volume for volume in spec["volumes"] if volume["name"] == "last-good"]
+        assert volume["emptyDir"]["medium"] == "Memory"
+        (container,) = spec["containers"]
+        (mount,) = [m for m in container["volumeMounts"] if m["name"] == "last-good"]
+        assert f"--last-good={mount['mountPath']}" in container["args"]
 
 
 def test_the_data_plane_shows_a_token_for_the_operator_only(rendered: list[Manifest]) -> None:
-    (spec,) = pod_specs(data_plane(rendered))
-    tokens = [
-        source["serviceAccountToken"]
-        for volume in spec["volumes"]
-        for source in (volume.get("projected") or {}).get("sources", ())
-        if "serviceAccountToken" in source
-    ]
-    assert [token["audience"] for token in tokens] == ["portico-operator"]
+    for plane in data_planes(rendered):
+        (spec,) = pod_specs(plane)
+        tokens = [
+            source["serviceAccountToken"]
+            for volume in spec["volumes"]
+            for source in (volume.get("projected") or {}).get("sources", ())
+            if "serviceAccountToken" in source
+        ]
+        assert [token["audience"] for token in tokens] == ["portico-operator"]
 
 
 def test_an_image_is_named_as_asked(render: Render) -> None:
@@ -288,9 +335,12 @@ def test_network_policies_let_through_what_is_needed(rendered: list[Manifest]) -
             for rule in policies[target]["ingress"]
         )
 
-    assert may("dataplane", "operator", "stream")
+    planes = [one for one in labels if one.startswith("dataplane")]
+    assert set(planes) == {one for one in policies if one.startswith("dataplane")}
+    for plane in planes:
+        assert may(plane, "operator", "stream")
+        assert may("test", plane, "admin")
     assert may("test", "operator", "admin")
-    assert may("test", "dataplane", "admin")
     assert not may("test", "operator", "stream")
     open_ports = {port["port"] for rule in policies["operator"]["egress"] for port in rule["ports"]}
     assert 53 in open_ports
@@ -313,7 +363,7 @@ def test_an_empty_list_of_peers_is_nobody_for_metrics_and_everybody_for_traffic(
 
 def test_a_daemon_set_has_no_replicas_and_no_autoscaler(render: Render) -> None:
     rendered = render(Release(sets=("dataPlane.kind=DaemonSet",)))
-    found = data_plane(rendered)
+    found = first_data_plane(rendered)
     assert found["kind"] == "DaemonSet"
     assert "replicas" not in found["spec"]
     assert "strategy" not in found["spec"]
@@ -322,7 +372,7 @@ def test_a_daemon_set_has_no_replicas_and_no_autoscaler(render: Render) -> None:
 
 def test_an_autoscaler_owns_the_replicas(render: Render) -> None:
     rendered = render(Release(sets=("dataPlane.autoscaling.enabled=true",)))
-    found = data_plane(rendered)
+    found = first_data_plane(rendered)
     assert "replicas" not in found["spec"]
     (scaler,) = of_kind(rendered, "HorizontalPodAutoscaler")
     assert scaler["spec"]["scaleTargetRef"]["name"] == found["metadata"]["name"]
@@ -335,9 +385,9 @@ def test_a_daemon_set_cannot_be_scaled(render: Render) -> None:
 
 
 def test_workers_are_left_to_the_data_plane(render: Render) -> None:
-    (spec,) = pod_specs(data_plane(render(Release())))
+    (spec,) = pod_specs(first_data_plane(render(Release())))
     assert not [a for a in spec["containers"][0]["args"] if a.startswith("--workers")]
-    (spec,) = pod_specs(data_plane(render(Release(sets=("dataPlane.workers=3",)))))
+    (spec,) = pod_specs(first_data_plane(render(Release(sets=("dataPlane.workers=3",)))))
     assert "--workers=3" in spec["containers"][0]["args"]
 
 
@@ -396,8 +446,12 @@ def test_a_release_fits_into_its_secret(helm_home: Path) -> None:
 def test_the_class_says_what_the_values_say(render: Render) -> None:
     rendered = render(Release(values=(ROOT / "tests/charts/values/namespaces.yaml",)))
     (spec,) = pod_specs(named(rendered, "Job", "edge-class"))
-    told = json.loads(spec["containers"][0]["env"][0]["value"])
+    (told,) = json.loads(spec["containers"][0]["env"][0]["value"])
     assert (told["kind"], told["metadata"]["name"]) == ("PorticoClass", "edge")
+    assert told["metadata"]["annotations"] == {
+        "meta.helm.sh/release-name": "portico",
+        "meta.helm.sh/release-namespace": "portico-system",
+    }
     assert told["spec"] == {
         "default": False,
         "baseDomain": "apis.example.com",
@@ -405,6 +459,30 @@ def test_the_class_says_what_the_values_say(render: Render) -> None:
         "accountId": "123456789012",
         "trustedProxies": ["10.0.0.0/8"],
     }
+
+
+def test_each_data_plane_brings_its_class(render: Render) -> None:
+    rendered = render(Release(values=(ROOT / "tests/charts/values/planes.yaml",)))
+    (spec,) = pod_specs(named(rendered, "Job", "portico-gw-class"))
+    told = json.loads(spec["containers"][0]["env"][0]["value"])
+    assert {one["metadata"]["name"]: one["spec"] for one in told} == {
+        "public": {"default": True, "baseDomain": "localhost"},
+        "internal": {"default": False, "baseDomain": "internal.localhost"},
+        "edge-of-the-world": {
+            "default": False,
+            "baseDomain": "edge.example.com",
+            "region": "eu-central-1",
+        },
+    }
+
+
+def test_a_class_can_be_left_to_others(render: Render) -> None:
+    sets = ("class.create=false", "dataPlanes.internal.class.create=true")
+    (spec,) = pod_specs(named(render(Release(sets=sets)), "Job", "portico-class"))
+    (told,) = json.loads(spec["containers"][0]["env"][0]["value"])
+    assert told["metadata"]["name"] == "internal"
+    without = Release(sets=(sets[0], "dataPlanes.internal.class.create=false"))
+    assert not of_kind(render(without), "Job")
 
 
 def test_the_class_is_no_part_of_the_release(render: Render) -> None:

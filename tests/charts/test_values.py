@@ -155,6 +155,13 @@ def test_every_value_is_read_by_a_template() -> None:
         "dataPlane.drain.seconds=-1",
         "dataPlane.service.type=ExternalName",
         "crds.instal=false",
+        "dataPlanes.internal.replicass=1",
+        "dataPlanes.internal.class.defualt=true",
+        "dataPlanes.internal.drain.seconds=-1",
+        "dataPlanes.operator.replicas=1",
+        "dataPlanes.a-b.replicas=1",
+        "dataPlanes.averyveryverylongname.replicas=1",
+        "class.name=Public",
     ],
 )
 def test_helm_refuses_it(wrong: str, helm_home: Path) -> None:

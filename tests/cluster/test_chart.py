@@ -213,15 +213,18 @@ def apply_class(release: Helm) -> None:
     assert "is applied" in done.stdout
 
 
-def run_job(release: Helm, spec: Manifest | None = None) -> subprocess.CompletedProcess[str]:
+def run_job(
+    release: Helm, spec: Manifest | None = None, name: str = "portico"
+) -> subprocess.CompletedProcess[str]:
     """The Job's script; with another spec than the values' if one is given."""
-    hooks = helm.documents(release("get", "hooks", "portico"))
+    hooks = helm.documents(release("get", "hooks", name))
     (job,) = [one for one in hooks if one["kind"] == "Job"]
     (pod,) = pod_specs(job)
     (container,) = pod["containers"]
     (variable,) = container["env"]
-    document = json.loads(variable["value"])
-    document["spec"] = document["spec"] if spec is None else spec
+    documents = json.loads(variable["value"])
+    for document in documents:
+        document["spec"] = document["spec"] if spec is None else spec
     account = release.cluster.folder / "account"
     account.mkdir(exist_ok=True)
     (account / "token").write_text(
@@ -235,7 +238,7 @@ def run_job(release: Helm, spec: Manifest | None = None) -> subprocess.Completed
             "PATH": os.environ["PATH"],
             "ACCOUNT": str(account),
             "SERVER": release.cluster.url,
-            "CLASS": json.dumps(document),
+            "CLASSES": json.dumps(documents),
         },
         capture_output=True,
         text=True,
@@ -249,6 +252,71 @@ def test_a_class_that_is_refused_says_why(release: Helm) -> None:
     assert done.returncode == 1
     assert "acountId" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.fixture
+def another_namespace(alone: ControlPlane) -> Iterator[str]:
+    alone.api.create_namespace("edge-system")
+    yield "edge-system"
+    alone.api.remove_namespace("edge-system")
+
+
+def test_two_releases_live_in_one_cluster(
+    release: Helm, another_namespace: str, home: Path
+) -> None:
+    """The second brings a class of its own, and neither touches what is the other's."""
+    kubectl = release.cluster.kubectl
+    second = Helm(release.cluster, another_namespace, home)
+    with pytest.raises(HelmFailed, match="cannot be imported into the current release"):
+        second("install", "portico", str(CHART), "--no-hooks")
+    # With the first one's name, and so its class's: the class stays whose it is.
+    second("install", "portico", str(CHART), "--no-hooks", "--set=crds.install=false")
+    apply_class(release)
+    done = run_job(second)
+    assert done.returncode == 1
+    assert "PorticoClass portico belongs to the release portico-system/portico" in done.stderr
+    assert "class.name" in done.stderr
+    assert "Traceback" not in done.stderr
+    values = ("--set=crds.install=false", "--set=class.name=edge", "--set=class.default=false")
+    second("upgrade", "portico", str(CHART), "--no-hooks", *values)
+    done = run_job(second)
+    assert done.returncode == 0, done.stderr
+    # In one namespace too, under another name.
+    third = Helm(release.cluster, another_namespace, home)
+    third("install", "third", str(CHART), "--no-hooks", *values[:1], "--set=class.default=false")
+    assert run_job(third, name="third").returncode == 0
+    classes = json.loads(kubectl("get", "porticoclass", "-o", "json").stdout)["items"]
+    assert {one["metadata"]["name"]: one["spec"]["default"] for one in classes} == {
+        "portico": True,
+        "edge": False,
+        "third-portico": False,
+    }
+    before = release("get", "manifest", "portico")
+    second("uninstall", "portico", "--no-hooks")
+    third("uninstall", "third", "--no-hooks")
+    assert release("get", "manifest", "portico") == before
+    ours = kubectl("get", "clusterrole", "-l", "app.kubernetes.io/name=portico", "-o", "name")
+    assert "clusterrole.rbac.authorization.k8s.io/portico-operator-portico-system" in ours.stdout
+    assert "edge-system" not in ours.stdout
+
+
+def test_a_class_of_a_release_that_is_gone_can_be_handed_over(
+    release: Helm, another_namespace: str, home: Path
+) -> None:
+    """With the very command that the refusal names."""
+    second = Helm(release.cluster, another_namespace, home)
+    values = ("--set=crds.install=false", "--set=class.default=false")
+    second("install", "portico", str(CHART), "--no-hooks", *values)
+    said = run_job(second).stderr
+    command = said.partition("kubectl ")[2].split()
+    release.cluster.kubectl(*command)
+    done = run_job(second)
+    assert done.returncode == 0, done.stderr
+    refused = run_job(release)
+    assert "belongs to the release edge-system/portico" in refused.stderr
+    second("uninstall", "portico", "--no-hooks")
+    release.cluster.kubectl(*command)
+    apply_class(release)
 
 
 def test_accounts_may_what_the_roles_say(release: Helm) -> None:

@@ -201,16 +201,16 @@ async def test_endpoints_follow_their_slices(cluster: ControlPlane, fresh_namesp
         apply(api, namespace, service("pets", 80))
 
         def addresses() -> list[str]:
-            found = app.reconciler._endpoints.upstreams.get(f"{namespace}/pets:80", ())
+            found = app.reconciler._endpoints["portico"].upstreams.get(f"{namespace}/pets:80", ())
             return [endpoint.host for endpoint in found]
 
         apply(api, namespace, _slice("10.1.2.3", "10.1.2.4"))
         await eventually(lambda: addresses() == ["10.1.2.3", "10.1.2.4"])
         publications = app.status.rollout.newest
-        sequence = app.reconciler._endpoints.sequence
+        sequence = app.reconciler._endpoints["portico"].sequence
         apply(api, namespace, _slice("10.1.2.4"))
         await eventually(lambda: addresses() == ["10.1.2.4"])
-        assert app.reconciler._endpoints.sequence > sequence
+        assert app.reconciler._endpoints["portico"].sequence > sequence
         assert app.status.rollout.newest > publications
         api.delete("discovery.k8s.io/v1", "EndpointSlice", "pets-1", namespace)
         await eventually(lambda: addresses() == [])

@@ -250,8 +250,14 @@ async def test_a_backend_is_rolled_while_the_operators_are_down(
     one.server.publish(CLASS, snapshot(old, "/a", cluster_ip=f"127.0.0.1:{new.port}"))
     pod = await start("pod-0", one, options=("--fallback-after", "0.2"))
     await acknowledged(one, "pod-0")
+    # A machine that is busy may take longer to connect than the pod has patience: what it said
+    # of operators until then has been read when it says that it serves.
+    await pod.saw("serving")
+    before = len(pod.logged("operators are away"))
     await one.close()
-    await pod.saw("operators are away")
+    await pod.saw("operators are away", before + 1)
+    # The worker's numbers are asked for over the channel that tells it so: it knows.
+    await pod.ask("/metrics")
     assert (await pod.get("/a"))[1].startswith("first")
     await old.close()
     for _ in range(20):
@@ -262,7 +268,7 @@ async def test_a_backend_is_rolled_while_the_operators_are_down(
     back.server.publish(CLASS, snapshot(old, "/a", "/b", cluster_ip=f"127.0.0.1:{new.port}"))
     operators[0] = await back.start()
     await acknowledged(back, "pod-0")
-    await pod.saw("operators are back")
+    await pod.saw("operators are back", before + 1)
     assert (await pod.get("/a"))[0] == 503
 
 

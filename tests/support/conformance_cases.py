@@ -53,7 +53,16 @@ CAPABILITIES = frozenset(
 """Everything that a case may need; another name is a capability that is not built."""
 
 BUILT = frozenset(
-    {"cors", "http-proxy", "lambda", "mock", "openapi-import", "stage-variables"},
+    {
+        "api-key",
+        "cors",
+        "http-proxy",
+        "lambda",
+        "mock",
+        "openapi-import",
+        "stage-variables",
+        "usage-plan",
+    }
 )
 """What the engine has; cases that need more are skipped and counted. Only ever grows."""
 

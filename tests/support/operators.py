@@ -54,11 +54,19 @@ def credentials(control_plane: ControlPlane, token: str = "") -> Credentials:
 
 
 def prepare(api: KubernetesApi, namespace: str) -> None:
-    """What the chart makes: the two objects of the stream's CA, empty."""
+    """What the chart makes: the two objects of the stream's CA, empty, and the default class."""
     for kind, name in (("Secret", "portico-ca"), ("ConfigMap", "portico-ca-bundle")):
         metadata = {"name": name, "namespace": namespace}
         with contextlib.suppress(Refused):
             api.create({"apiVersion": "v1", "kind": kind, "metadata": metadata})
+    api.apply(
+        {
+            "apiVersion": GROUP_VERSION,
+            "kind": "PorticoClass",
+            "metadata": {"name": "portico"},
+            "spec": {"default": True},
+        }
+    )
 
 
 @contextlib.asynccontextmanager

@@ -1,7 +1,8 @@
-"""Applies the PorticoClass of the values; run by the Job of templates/class.yaml.
+"""Applies the PorticoClasses of the values; run by the Job of templates/class.yaml.
 
 A CRD that this very release brings is served a moment later, up to seconds with several API
-servers: until then the answer is 404, and asked again. Exits 1 when the API server refuses.
+servers: until then the answer is 404, and asked again. Exits 1 when the API server refuses, or
+when a class belongs to another release: two of them would undo each other's for ever.
 """
 
 import json
@@ -17,43 +18,65 @@ SERVER = os.environ.get("SERVER") or "https://{}:{}".format(
     f"[{host}]" if ":" in (host := os.environ["KUBERNETES_SERVICE_HOST"]) else host,
     os.environ["KUBERNETES_SERVICE_PORT"],
 )
-BODY = os.environ["CLASS"].encode()
-NAME = json.loads(BODY)["metadata"]["name"]
-URL = (
-    f"{SERVER}/apis/portico.dev/v1alpha1/porticoclasses/{NAME}"
-    "?fieldManager=portico-chart&force=true&fieldValidation=Strict"
-)
+CLASSES = json.loads(os.environ["CLASSES"])
+PATH = f"{SERVER}/apis/portico.dev/v1alpha1/porticoclasses"
+APPLY = "?fieldManager=portico-chart&force=true&fieldValidation=Strict"
+OWNER = ("meta.helm.sh/release-namespace", "meta.helm.sh/release-name")
 # Not served yet, an account that is new, a server that is busy or starts. Not 500: that is how an
 # unknown field is refused.
 PASSING = {401, 404, 429, 502, 503, 504}
 
 
-def apply() -> str:
-    """Server-side apply; empty when done, else what to wait out."""
+def ask(method: str, url: str, body: bytes | None = None) -> tuple[int, dict]:
+    """Status and document; status 0 where nobody answers."""
     with open(f"{ACCOUNT}/token") as file:
         headers = {
             "Authorization": f"Bearer {file.read().strip()}",
             "Content-Type": "application/apply-patch+yaml",
         }
-    request = urllib.request.Request(URL, BODY, headers, method="PATCH")
+    request = urllib.request.Request(url, body, headers, method=method)
     context = ssl.create_default_context(cafile=f"{ACCOUNT}/ca.crt")
     try:
-        urllib.request.urlopen(request, context=context, timeout=10).close()
+        with urllib.request.urlopen(request, context=context, timeout=10) as answer:
+            return answer.status, json.load(answer)
     except urllib.error.HTTPError as error:
         said = error.read().decode(errors="replace")
         try:
-            said = json.loads(said)["message"]
+            return error.code, {"message": json.loads(said)["message"]}
         except (ValueError, KeyError, TypeError):
-            pass
-        if error.code not in PASSING:
-            sys.exit(f"PorticoClass {NAME} is refused: {said}")
-        return f"{error.code}: {said}"
+            return error.code, {"message": said}
     except OSError as error:
-        return str(error)
-    return ""
+        return 0, {"message": str(error)}
 
 
-while problem := apply():
-    print(f"waiting: {problem}", flush=True)
-    time.sleep(0.5)
-print(f"PorticoClass {NAME} is applied")
+def owner(document: dict) -> str:
+    """Namespace and name of the release that a class belongs to; empty: of none."""
+    annotations = document["metadata"].get("annotations") or {}
+    return "/".join(annotations[key] for key in OWNER if key in annotations)
+
+
+def apply(document: dict) -> str:
+    """Server-side apply; empty when done, else what to wait out."""
+    name = document["metadata"]["name"]
+    status, found = ask("GET", f"{PATH}/{name}")
+    if status == 200 and owner(found) not in ("", owner(document)):
+        sys.exit(
+            f"PorticoClass {name} belongs to the release {owner(found)}: give this one's another"
+            f" name (class.name), or, if that release is gone, hand it over:"
+            f" kubectl annotate porticoclass {name} {' '.join(f'{key}-' for key in OWNER)}"
+        )
+    if status in (200, 404):
+        body = json.dumps(document).encode()
+        status, found = ask("PATCH", f"{PATH}/{name}{APPLY}", body)
+    if status in (200, 201):
+        return ""
+    if status and status not in PASSING:
+        sys.exit(f"PorticoClass {name} is refused: {found['message']}")
+    return f"{status}: {found['message']}" if status else found["message"]
+
+
+for each in CLASSES:
+    while problem := apply(each):
+        print(f"waiting: {problem}", flush=True)
+        time.sleep(0.5)
+    print(f"PorticoClass {each['metadata']['name']} is applied", flush=True)

@@ -25,17 +25,19 @@ def answered(url: str, statuses: range) -> str:
     return "" if status in statuses else f"{url}: {status}"
 
 
-CHECKS = {
-    "operator is ready": (f"http://{os.environ['OPERATOR']}/readyz", range(200, 201)),
-    "data plane is ready": (f"http://{os.environ['DATAPLANE']}/readyz", range(200, 201)),
-    "metrics are exported": (f"http://{os.environ['DATAPLANE']}/metrics", range(200, 201)),
+CHECKS = [("operator is ready", f"http://{os.environ['OPERATOR']}/readyz", range(200, 201))]
+for host in os.environ["DATAPLANES"].split():
+    CHECKS += [
+        ("data plane is ready", f"http://{host}/readyz", range(200, 201)),
+        ("metrics are exported", f"http://{host}/metrics", range(200, 201)),
+    ]
+for host in os.environ["TRAFFIC"].split():
     # No API has this host: that the gateway says so shows that it answers.
-    "traffic is answered": (f"http://{os.environ['TRAFFIC']}/", range(200, 500)),
-}
+    CHECKS.append(("traffic is answered", f"http://{host}/", range(200, 500)))
 
 failed = 0
 end = time.monotonic() + PATIENCE_S
-for what, (url, statuses) in CHECKS.items():
+for what, url, statuses in CHECKS:
     while (problem := answered(url, statuses)) and time.monotonic() < end:
         time.sleep(1)
     print(f"{'FAILED' if problem else 'ok'}: {what} {problem}".rstrip(), flush=True)

@@ -19,6 +19,8 @@
 {{- define "portico.operator" -}}{{ include "portico.fullname" . }}-operator{{- end -}}
 {{- define "portico.stream" -}}{{ include "portico.operator" . }}-stream{{- end -}}
 {{- define "portico.dataplane" -}}{{ include "portico.fullname" . }}-dataplane{{- end -}}
+{{- define "portico.authority" -}}{{ include "portico.fullname" . }}-ca{{- end -}}
+{{- define "portico.bundle" -}}{{ include "portico.authority" . }}-bundle{{- end -}}
 
 {{/* dict root component: what selectors use; must never change for a release. */}}
 {{- define "portico.selector" -}}

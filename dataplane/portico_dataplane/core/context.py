@@ -149,6 +149,15 @@ _REQUEST: Final[dict[str, _Getter]] = {
     "domainPrefix": lambda request, _: domain_prefix(request.domain_name),
     "extendedRequestId": lambda request, _: request.extended_id,
     "httpMethod": lambda request, _: request.method,
+    "identity.accessKey": lambda request, _: request.caller.access_key,
+    "identity.accountId": lambda request, _: (
+        request.gateway.account_id if request.caller.user_arn else None
+    ),
+    "identity.apiKey": lambda request, _: request.caller.api_key,
+    "identity.apiKeyId": lambda request, _: request.caller.api_key_id,
+    "identity.caller": lambda request, _: request.caller.user_id,
+    "identity.user": lambda request, _: request.caller.user_id,
+    "identity.userArn": lambda request, _: request.caller.user_arn,
     "identity.sourceIp": lambda request, _: request.source_ip,
     "identity.userAgent": _user_agent,
     "operationName": lambda request, _: request.route.operation_name,

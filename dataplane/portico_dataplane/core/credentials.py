@@ -1,4 +1,4 @@
-"""Credentials: API keys by digest, and usage plans by the stages they open (AWS §7).
+"""Credentials: API keys by digest, usage plans by the stages they open (AWS §7), signers by id.
 
 Made by `build.py` from the keys and plans units, beside a Runtime; the gateway puts it into the
 `Directory` in the same step in which it swaps the Runtime, so no request sees half of both.
@@ -9,19 +9,46 @@ near a guess was, so nothing of a key can be measured.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
-from portico_ir.access import ApiKey, Plan
+from portico_dataplane.core.judgement import Policy
+from portico_ir.access import ApiKey, Plan, Signer
+
+
+class KnownSigner:
+    """An access key, ready to verify signatures."""
+
+    __slots__ = ("_apis", "_namespace", "arn", "keys", "policy", "user_id")
+
+    def __init__(self, signer: Signer) -> None:
+        self.arn = signer.user
+        self.user_id = signer.user_id
+        self.keys = {date: bytes.fromhex(key.reveal()) for date, key in signer.keys.items()}
+        """Date `YYYYMMDD` to the signing key of that day."""
+        self.policy = Policy(signer.policy) if signer.policy is not None else None
+        """What the user may call."""
+        self._namespace = signer.namespace
+        self._apis = frozenset(signer.apis)
+
+    def belongs_to(self, namespace: str, api: str) -> bool:
+        """Whether the API of that uid counts as the user's own (AWS §3.21, "same account")."""
+        return namespace == self._namespace or api in self._apis
 
 
 class Credentials:
     """Every key and plan of one configuration."""
 
-    __slots__ = ("_keys", "_opens", "plans")
+    __slots__ = ("_keys", "_opens", "_signers", "plans")
 
-    def __init__(self, keys: dict[bytes, ApiKey] | None = None, plans: Iterable[Plan] = ()) -> None:
+    def __init__(
+        self,
+        keys: dict[bytes, ApiKey] | None = None,
+        plans: Iterable[Plan] = (),
+        signers: Mapping[str, KnownSigner] | None = None,
+    ) -> None:
         self._keys = keys if keys is not None else {}
+        self._signers = signers if signers is not None else {}
         self.plans: dict[str, Plan] = {plan.id: plan for plan in plans}
         """By id."""
         self._opens: dict[tuple[str, str], frozenset[str]] = {}
@@ -46,6 +73,10 @@ class Credentials:
                 if plan in opening:
                     return self.plans[plan]
         return None
+
+    def signer(self, access_key: str) -> KnownSigner | None:
+        """What verifies the signatures of an access key."""
+        return self._signers.get(access_key)
 
     def __len__(self) -> int:
         """Number of keys."""

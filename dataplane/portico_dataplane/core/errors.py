@@ -69,6 +69,8 @@ def _rest(kind: ErrorKind) -> _Answer:
             return _Answer(415, "Unsupported Media Type", "BadRequest")
         case ErrorKind.REQUEST_TOO_LARGE:
             return _Answer(413, "Request Too Long", "RequestTooLarge")
+        case ErrorKind.URI_TOO_LONG:
+            return _Answer(414, "Request URI too long", "RequestUriTooLong")
         case ErrorKind.QUOTA_EXCEEDED:
             return _Answer(429, "Limit Exceeded", "LimitExceeded")
         case ErrorKind.THROTTLED:
@@ -156,6 +158,8 @@ def _http(kind: ErrorKind) -> _Answer:
             return _Answer(401, "Unauthorized")
         case ErrorKind.REQUEST_TOO_LARGE:
             return _Answer(413, "Request Entity Too Large")
+        case ErrorKind.URI_TOO_LONG:
+            return _Answer(414, "URI Too Long")
         case ErrorKind.UNSUPPORTED_MEDIA_TYPE:
             return _Answer(415, "Unsupported Media Type")
         case ErrorKind.QUOTA_EXCEEDED:
@@ -203,12 +207,16 @@ def error_response(
     request_id: str,
     extended_id: str,
     message: str | None = None,
+    error_type: str = "",
 ) -> Response:
     """The whole answer for an error, ids included; `api_kind` None where no API is known.
 
-    `message` replaces the text where AWS names particulars (which parameters are missing).
+    `message` replaces the text where AWS names particulars (which parameters are missing),
+    `error_type` that of `x-amzn-ErrorType` where it has one at all.
     """
     prepared = (_HTTP if api_kind is ApiKind.HTTP else _REST)[kind]
+    if error_type and prepared.answer.error_type:
+        prepared = _prepared(prepared.answer._replace(error_type=error_type))
     headers: Headers = [*prepared.headers, *id_headers(api_kind, request_id, extended_id)]
     body = prepared.body if message is None else _body(prepared.answer, message)
     return Response(prepared.answer.status, headers, body)

@@ -7,9 +7,10 @@ closed is a branch one can read.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Final, NamedTuple, Protocol
 
+from portico_dataplane.core.keyring import KeySet
 from portico_dataplane.core.messages import Request, Response
 from portico_ir.errors import ErrorKind
 from portico_ir.model import Target
@@ -43,17 +44,21 @@ class Reject(NamedTuple):
     """Replaces the text of the kind, where AWS names particulars (AWS §2.3)."""
     headers: tuple[tuple[bytes, bytes], ...] = ()
     """Besides those of the kind: `WWW-Authenticate`."""
+    error_type: str = ""
+    """Replaces `x-amzn-ErrorType` without its `Exception`, where a kind has several (REST)."""
 
 
 class CallFunction(NamedTuple):
-    """Effect: POST `body` to a Lambda Invoke API."""
+    """Effect: POST `body` to a Lambda Invoke API, or to a service that takes it as it is."""
 
     target: Target
     path: str
-    """Path of the Invoke call, after the target's own."""
+    """Path of the Invoke call, after the target's own; empty: the target's own path and query."""
     headers: tuple[tuple[bytes, bytes], ...]
     body: bytes
     timeout_ms: int
+    flight: Hashable | None = None
+    """Calls with the same one that are under way at a time are one call; None: a call of its own."""
 
 
 class FunctionAnswer(NamedTuple):
@@ -69,7 +74,7 @@ class Unavailable(NamedTuple):
     """The effect had no answer."""
 
     kind: ErrorKind
-    """INTEGRATION_TIMEOUT, INTEGRATION_FAILURE or NO_ENDPOINT."""
+    """INTEGRATION_TIMEOUT, INTEGRATION_FAILURE or NO_ENDPOINT; of keys, AUTHORIZER_FAILURE."""
     cause: str
     """For the log."""
 
@@ -81,7 +86,29 @@ class Need(NamedTuple):
     then: Callable[[FunctionAnswer | Unavailable], Verdict]
 
 
-Verdict = Continue | Respond | Reject | Need
+class FetchKeys(NamedTuple):
+    """Effect: the keys of a token issuer."""
+
+    issuer: str
+    """As in `iss`."""
+    key_id: str
+    """The key that is looked for; an issuer may have new ones."""
+
+
+class NeedKeys(NamedTuple):
+    """Ask an issuer for its keys, then go on; they may not hold the one that was looked for."""
+
+    effect: FetchKeys
+    then: Callable[[KeySet | Unavailable], Verdict]
+
+
+class NeedBody(NamedTuple):
+    """Wait for the whole body: what was signed includes it (AWS §6.3)."""
+
+    then: Callable[[bytes], Verdict]
+
+
+Verdict = Continue | Respond | Reject | Need | NeedKeys | NeedBody
 
 
 class RequestPolicy(Protocol):
@@ -101,5 +128,5 @@ class BufferedIntegration(Protocol):
     max_request_body: int
 
     def on_request(self, request: Request, body: bytes) -> Verdict:
-        """The answer, a refusal, or what it needs first; never `Continue`."""
+        """The answer, a refusal, or what it needs first; nothing else."""
         ...

@@ -14,17 +14,22 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, assert_never
 
+from portico_dataplane.core.keyring import KeySet
 from portico_dataplane.core.templates import BadTemplate
 from portico_dataplane.core.verdicts import (
     CallFunction,
     Continue,
+    FetchKeys,
     FunctionAnswer,
     Need,
+    NeedBody,
+    NeedKeys,
     Reject,
     Respond,
     Unavailable,
     Verdict,
 )
+from portico_dataplane.effects.keysets import Waiting
 from portico_dataplane.http.call import FunctionCall
 from portico_ir.errors import ErrorKind
 
@@ -41,11 +46,13 @@ HELD: Final = 65_536
 class Admission:
     """One request before its integration."""
 
-    _call: FunctionCall | None = None
+    _call: FunctionCall | Waiting | None = None
     _complete = False
     _done = False
     _paused = False
     _size = 0
+    _wants_body: Callable[[bytes], Verdict] | None = None
+    """Waits for the whole body."""
 
     def __init__(self, exchange: Exchange, route: RouteRuntime, position: int) -> None:
         self._exchange = exchange
@@ -70,12 +77,43 @@ class Admission:
         match verdict:
             case Respond(response):
                 exchange.answer(response)
-            case Reject(kind, cause, message, headers):
-                exchange.reject(kind, cause, message, headers)
+            case Reject():
+                exchange.refuse(verdict)
             case Need(effect, then):
                 self._perform(effect, then)
+            case NeedKeys(keys, then):
+                self._fetch(keys, then)
+            case NeedBody(then):
+                self._collect(then)
             case _:
                 assert_never(verdict)
+
+    def _collect(self, then: Callable[[bytes], Verdict]) -> None:
+        """The whole body, as far as the route takes one."""
+        if self._complete or not self._exchange.head.fields.content_length:
+            self._wants_body = None
+            try:
+                verdict = then(b"".join(self._held))
+            except Exception:
+                verdict = self._bug()
+            self.settle(verdict)
+            return
+        self._wants_body = then
+        self._exchange.ask_for_body()
+        self._bound(self._size)
+        if self._paused:
+            self._paused = False
+            self._exchange.client.pause_body(False)
+
+    def _bound(self, size: int) -> bool:
+        """Whether that much may be collected; else the request is refused."""
+        route = self._route
+        integration = route.forward or route.buffered
+        if integration is None or size <= integration.max_request_body:
+            return True
+        self._wants_body = None
+        self._exchange.refuse_body(ErrorKind.REQUEST_TOO_LARGE)
+        return False
 
     def _perform(
         self, effect: CallFunction, then: Callable[[FunctionAnswer | Unavailable], Verdict]
@@ -105,6 +143,21 @@ class Admission:
         call = self._call = FunctionCall(exchange.gateway, exchange.request, target, effect, done)
         call.start()
 
+    def _fetch(self, effect: FetchKeys, then: Callable[[KeySet | Unavailable], Verdict]) -> None:
+        def done(found: KeySet | Unavailable) -> None:
+            self._call = None
+            if self._done:
+                return
+            try:
+                verdict = then(found)
+            except Exception:
+                verdict = self._bug()
+            self.settle(verdict)
+
+        waiting = self._exchange.gateway.keysets.find(effect, done)
+        if waiting.pending:
+            self._call = waiting
+
     def _bug(self) -> Reject:
         # In a callback of somebody's connection nobody else would answer.
         _log.exception("request %s: a policy failed", self._exchange.request.request_id)
@@ -130,7 +183,10 @@ class Admission:
         if piece:
             self._held.append(piece)
             self._size += len(piece)
-        if self._size > HELD and not self._paused and not complete:
+        if self._wants_body is not None:
+            if self._bound(self._size) and complete:
+                self._collect(self._wants_body)
+        elif self._size > HELD and not self._paused and not complete:
             self._paused = True
             self._exchange.client.pause_body(True)
 

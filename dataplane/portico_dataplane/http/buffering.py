@@ -18,6 +18,8 @@ from portico_dataplane.core.verdicts import (
     Continue,
     FunctionAnswer,
     Need,
+    NeedBody,
+    NeedKeys,
     Reject,
     Respond,
     Unavailable,
@@ -89,13 +91,15 @@ class Buffering:
                 exchange.reject(kind, cause)
             case Need(effect, then):
                 self._perform(effect, then)
-            case Continue():
+            case Continue() | NeedKeys() | NeedBody():
                 exchange.reject(ErrorKind.INTERNAL, "an integration decided nothing")
             case _:
                 assert_never(verdict)
 
     def _perform(
-        self, effect: CallFunction, then: Callable[[FunctionAnswer | Unavailable], Verdict]
+        self,
+        effect: CallFunction,
+        then: Callable[[FunctionAnswer | Unavailable], Verdict],
     ) -> None:
         exchange = self._exchange
         self._called_at = time.monotonic()

@@ -32,7 +32,7 @@ from portico_dataplane.core.identifiers import (
 )
 from portico_dataplane.core.messages import Outcome, Request, Response
 from portico_dataplane.core.router import Miss
-from portico_dataplane.core.verdicts import CONTINUE
+from portico_dataplane.core.verdicts import CONTINUE, Reject
 from portico_dataplane.http import answer as heads
 from portico_dataplane.http.admission import Admission
 from portico_dataplane.http.buffering import Buffering
@@ -59,6 +59,7 @@ class Exchange:
     answered = False
     """Whether the first byte of an answer has been written."""
     _done = False
+    _asked = False
     _api: ApiRuntime | None = None
     _stage: StageRuntime | None = None
     _route: RouteRuntime | None = None
@@ -192,14 +193,19 @@ class Exchange:
             if what is not None and length > what.max_request_body:
                 self.reject(ErrorKind.REQUEST_TOO_LARGE)
                 return
-            if fields.expects_continue:
-                self.client.transport.write(heads.CONTINUE)
+            self.ask_for_body()
         if forward is not None:
             work = self._work = Forwarding(self, forward)
             work.start()
         elif buffered is not None:
             other = self._work = Buffering(self, buffered, route.target)
             other.start()
+
+    def ask_for_body(self) -> None:
+        """Who waits for 100 before sending a body gets it, once."""
+        if self.head.fields.expects_continue and not self._asked:
+            self._asked = True
+            self.client.transport.write(heads.CONTINUE)
 
     def _missed(self, api: ApiRuntime, miss: Miss) -> None:
         if miss is Miss.BAD_PATH:
@@ -284,14 +290,13 @@ class Exchange:
         date = self.gateway.date.line()
         return heads.proxied_head(request, connection.answer, rest, framing, date)
 
-    def reject(
-        self,
-        kind: ErrorKind,
-        cause: str = "",
-        message: str | None = None,
-        headers: tuple[tuple[bytes, bytes], ...] = (),
-    ) -> None:
-        """Answer with an error: kind and, where AWS has particulars, text and more headers."""
+    def reject(self, kind: ErrorKind, cause: str = "") -> None:
+        """Answer with an error."""
+        self.refuse(Reject(kind, cause))
+
+    def refuse(self, verdict: Reject) -> None:
+        """Answer with an error and, where AWS has particulars, its text, type and headers."""
+        kind, cause, message, headers, error_type = verdict
         request = self.request
         api = self._api
         self.outcome.error = kind
@@ -304,6 +309,7 @@ class Exchange:
             request_id=request.request_id,
             extended_id=request.extended_id,
             message=message,
+            error_type=error_type,
         )
         response.headers.extend(headers)
         self.answer(response, identified=True)

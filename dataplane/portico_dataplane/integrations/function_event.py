@@ -116,20 +116,27 @@ def rest(request: Request, body: bytes) -> Event:
 
 def _identity(request: Request, missing_agent: str | None) -> Event:
     agent = request.header(b"user-agent")
-    return {
-        "accessKey": None,
-        "accountId": None,
-        "caller": None,
+    caller = request.caller
+    signed = caller.user_arn != ""
+    identity = {
+        "accessKey": caller.access_key or None,
+        "accountId": request.gateway.account_id if signed else None,
+        "caller": caller.user_id or None,
         "cognitoAuthenticationProvider": None,
         "cognitoAuthenticationType": None,
         "cognitoIdentityId": None,
         "cognitoIdentityPoolId": None,
         "principalOrgId": None,
         "sourceIp": request.source_ip,
-        "user": None,
+        "user": caller.user_id or None,
         "userAgent": missing_agent if agent is None else header_text(agent),
-        "userArn": None,
+        "userArn": caller.user_arn or None,
     }
+    if caller.api_key_id:
+        # AWS §7.3: only methods that require a key look at it.
+        identity["apiKey"] = caller.api_key
+        identity["apiKeyId"] = caller.api_key_id
+    return identity
 
 
 def _context_v1(request: Request, path: str) -> Event:
@@ -139,7 +146,7 @@ def _context_v1(request: Request, path: str) -> Event:
     identity = _identity(request, "" if http else None)
     if http:
         identity["cognitoAmr"] = None
-    return {
+    context = {
         "accountId": request.gateway.account_id,
         "apiId": request.api.api_id,
         "domainName": request.domain_name,
@@ -154,6 +161,9 @@ def _context_v1(request: Request, path: str) -> Event:
         "requestTimeEpoch": request.received_ms,
         "stage": request.stage.name,
     }
+    if request.caller.event is not None:
+        context["authorizer"] = dict(request.caller.event)
+    return context
 
 
 # --- HTTP APIs (AWS §4.4, §4.5) -------------------------------------------------------------
@@ -227,6 +237,8 @@ def http_v2(request: Request, body: bytes) -> Event:
             "timeEpoch": request.received_ms,
         },
     }
+    if request.caller.event is not None:
+        event["requestContext"]["authorizer"] = dict(request.caller.event)
     text, is_base64 = _http_body(request, body)
     optional: Event = {
         "cookies": cookies,

@@ -185,9 +185,12 @@ class HttpForward:
             came = request.header(b"host")
             host_line = b"Host: %b\r\n" % came if came else host_line
         port = request.local_port
+        passed = client.rest if self._rest else client.http
+        if request.caller.user_arn:
+            passed = self._without_signature(passed, client)
         parts = [
             host_line,
-            client.rest if self._rest else client.http,
+            passed,
             b"" if client.user_agent or not self._rest else self._user_agent,
             self._forwarded(request, client),
             self._tails.get(port) or self._tail(port, request.scheme),
@@ -202,6 +205,14 @@ class HttpForward:
             b"\r\n",
         )
         return b"".join([f"{method} {destination.path} HTTP/1.1\r\n".encode("ascii"), *parts])
+
+    def _without_signature(self, passed: bytes, client: Fields) -> bytes:
+        """AWS §6.3: a signature that was verified goes no further."""
+        block = b"\r\n" + passed
+        for line in client.lines:
+            if line.lower == b"authorization":
+                block = block.replace(b"\r\n" + (line.rest if self._rest else line.http), b"\r\n")
+        return block[2:]
 
     def _tail(self, port: int, scheme: str) -> bytes:
         """Lines that are the same for every request of this route on this port."""

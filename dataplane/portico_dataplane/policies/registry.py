@@ -12,10 +12,14 @@ from typing import NamedTuple, assert_never
 
 from portico_dataplane.core import phases
 from portico_dataplane.core.credentials import Directory
+from portico_dataplane.core.keyring import Keyring
+from portico_dataplane.core.tokens import TokenCache
 from portico_dataplane.core.verdicts import RequestPolicy
 from portico_dataplane.policies.require_key import RequireKeyPolicy
-from portico_ir.access import Authorizer
+from portico_dataplane.policies.signature import SignaturePolicy
+from portico_ir.access import Authorizer, FunctionAuthorizer, JwtAuthorizer
 from portico_ir.model import ApiKind, ApiUnit, Route, Stage
+from portico_ir.patterns import BadPattern
 from portico_ir.policies import (
     Authorize,
     Cors,
@@ -42,6 +46,10 @@ class Outside(NamedTuple):
 
     directory: Directory
     """Keys and plans."""
+    keyring: Keyring
+    """Keys of token issuers."""
+    tokens: TokenCache
+    """Tokens that were verified."""
 
 
 class Prepared(NamedTuple):
@@ -80,7 +88,31 @@ def _made(spec: PolicySpec, scope: Scope, outside: Outside) -> RequestPolicy | s
             if kind is ApiKind.HTTP:
                 return "HTTP APIs know no API keys (AWS §1.5)"
             return RequireKeyPolicy(spec, scope.api.uid, scope.stage.name, outside.directory)
-        case Authorize() | Signature() | Throttle():
+        case Signature():
+            return SignaturePolicy(kind, outside.directory)
+        case Authorize():
+            return _authorizer(spec, scope, outside)
+        case Throttle():
             return f"{type(spec).__name__} is not built"
         case _:
             assert_never(spec)
+
+
+def _authorizer(spec: Authorize, scope: Scope, outside: Outside) -> RequestPolicy | str:
+    """Who decides about callers; `invariants` saw to it that the unit has it."""
+    authorizer = scope.authorizers[spec.authorizer]
+    match authorizer:
+        case JwtAuthorizer():
+            # Only where there are tokens: what verifies signatures takes 20 MB.
+            from portico_dataplane.policies.jwt import JwtPolicy
+
+            try:
+                return JwtPolicy(
+                    spec, authorizer, scope.api.kind, scope.route, outside.keyring, outside.tokens
+                )
+            except BadPattern as why:
+                return f"{authorizer.name}: {why}"
+        case FunctionAuthorizer():
+            return "FunctionAuthorizer is not built"
+        case _:
+            assert_never(authorizer)

@@ -183,7 +183,11 @@ Incoming = TypeVar("Incoming", Order, Report)
 
 
 class Channel(asyncio.Protocol, Generic[Incoming]):
-    """One side of the channel. `orders` and `reports` make them."""
+    """One side of the channel. `orders` and `reports` make them.
+
+    Made first and opened afterwards: uvloop hands over what waits in the socket before `open`
+    returns, and who answers it must have the channel by then.
+    """
 
     def __init__(
         self,
@@ -197,6 +201,10 @@ class Channel(asyncio.Protocol, Generic[Incoming]):
         self._closed = closed
         self._error: Exception | None = None
         self._transport: asyncio.Transport | None = None
+
+    async def open(self, sock: socket.socket) -> None:
+        """From now on messages are sent and taken."""
+        await asyncio.get_running_loop().create_unix_connection(lambda: self, sock=sock)
 
     def send(self, message: Order | Report) -> None:
         """Queue a message; nothing happens when the channel is closed."""
@@ -243,19 +251,15 @@ class Channel(asyncio.Protocol, Generic[Incoming]):
             self._transport.abort()
 
 
-async def reports(
-    sock: socket.socket, take: Callable[[Report], None], closed: Callable[[Exception | None], None]
+def reports(
+    take: Callable[[Report], None], closed: Callable[[Exception | None], None]
 ) -> Channel[Report]:
     """The supervisor's side: `take` gets each report, `closed` the end and its cause."""
-    channel: Channel[Report] = Channel(Report, take, closed)
-    await asyncio.get_running_loop().create_unix_connection(lambda: channel, sock=sock)
-    return channel
+    return Channel(Report, take, closed)
 
 
-async def orders(
-    sock: socket.socket, take: Callable[[Order], None], closed: Callable[[Exception | None], None]
+def orders(
+    take: Callable[[Order], None], closed: Callable[[Exception | None], None]
 ) -> Channel[Order]:
     """The worker's side."""
-    channel: Channel[Order] = Channel(Order, take, closed)
-    await asyncio.get_running_loop().create_unix_connection(lambda: channel, sock=sock)
-    return channel
+    return Channel(Order, take, closed)

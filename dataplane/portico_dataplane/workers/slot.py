@@ -213,10 +213,12 @@ class Slot:
         self.failure = ""
         self.pid = self._process.pid
         self._gone.clear()
-        self._channel = await reports(ours, self._take, self._lost)
-        self._channel.send(Begin(self._settings, self.number, list(fds[1:])))
+        channel = reports(self._take, self._lost)
+        await channel.open(ours)
+        self._channel = channel
+        channel.send(Begin(self._settings, self.number, list(fds[1:])))
         if self._fallback:
-            self._channel.send(Fallback(allowed=True))
+            channel.send(Fallback(allowed=True))
         self.offer()
         if self._stopping.is_set():  # told so while it was being started
             self.kill()

@@ -87,7 +87,8 @@ class Worker:
                     listening.close()
 
     async def _obey(self, sock: socket.socket) -> None:
-        self._channel = await orders(sock, self._take, self._lost)
+        self._channel = orders(self._take, self._lost)
+        await self._channel.open(sock)
         self._channel.send(Started(os.getpid()))
         self._lag.start()
         while not self._orphaned:

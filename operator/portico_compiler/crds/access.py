@@ -30,8 +30,9 @@ _AUTHORIZER = (
     Cel(
         _DECIDES,
         "self.authorizerType != 'COGNITO_USER_POOLS' || "
+        "has(self.jwtConfiguration) || "
         "(has(self.providerARNs) && size(self.providerARNs) > 0)",
-        "COGNITO_USER_POOLS needs a pool",
+        "COGNITO_USER_POOLS needs a pool, or an issuer in jwtConfiguration",
         ".providerARNs",
     ),
     Cel(

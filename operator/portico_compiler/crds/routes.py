@@ -97,6 +97,21 @@ _ROUTE = (
         ".authorizationType",
         computed=True,
     ),
+    Cel(
+        "authorizer_is_asked_when_it_is_named",
+        "!has(self.authorizerRef) || !(self.authorizationType in ['NONE', 'AWS_IAM'])",
+        "'authorizationType ' + self.authorizationType + ' asks no authorizer'",
+        ".authorizerRef",
+        computed=True,
+    ),
+    Cel(
+        "scopes_are_those_of_a_token",
+        "!has(self.authorizationScopes) || size(self.authorizationScopes) == 0 || "
+        "self.authorizationType in ['JWT', 'COGNITO_USER_POOLS']",
+        "'only tokens have scopes: not with authorizationType ' + self.authorizationType",
+        ".authorizationScopes",
+        computed=True,
+    ),
 )
 
 _PARAMETER = (

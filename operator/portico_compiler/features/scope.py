@@ -8,11 +8,11 @@ of the Route.
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import msgspec
 
-from portico_compiler.inventory import Inventory
+from portico_compiler.inventory import Document, Inventory
 from portico_compiler.manifests import core
 from portico_compiler.manifests.shapes import FunctionEndpoint
 from portico_compiler.problems import ObjectRef, Problem, Reason
@@ -33,6 +33,8 @@ class ApiContext(msgspec.Struct, frozen=True):
     """What it behaves like."""
     functions: dict[str, FunctionEndpoint]
     """Function name to where it is invoked."""
+    key_source: Literal["HEADER", "AUTHORIZER"] = "HEADER"
+    """Where API keys stand (AWS §6.5)."""
 
 
 class Upstream(NamedTuple):
@@ -95,11 +97,16 @@ class Scope:
         self._note(("Service", namespace, name))
         return self._inventory.service(namespace, name)
 
-    def permits(self, referrer: ObjectRef, service: ObjectRef) -> bool:
-        """Whether the reference to a Service may cross namespaces, if it does."""
-        if referrer.namespace != service.namespace:
-            self._note(("grants", service.namespace))
-        return self._inventory.permits(referrer, "", service)
+    def authorizer(self, namespace: str, name: str) -> Document | None:
+        """An Authorizer of the World."""
+        self._note(("Authorizer", namespace, name))
+        return self._inventory.authorizer(namespace, name)
+
+    def permits(self, referrer: ObjectRef, target: ObjectRef, group: str = "") -> bool:
+        """Whether the reference to an object of `group` may cross namespaces, if it does."""
+        if referrer.namespace != target.namespace:
+            self._note(("grants", target.namespace))
+        return self._inventory.permits(referrer, group, target)
 
     def _note(self, key: Hashable) -> None:
         self.needs[key] = self._inventory.token(key)

@@ -34,7 +34,7 @@ def url_target(
     url = variables.resolve(text, field, names, scope)
     if isinstance(url, Broken):
         return url
-    fault = _url_fault(variables.without_names(url))
+    fault = url_fault(variables.without_names(url))
     if fault:
         # What stands before an @ is not for statuses and logs.
         shown = repr(url) if "@" not in url else "the URL"
@@ -137,7 +137,7 @@ def _cluster_ip(service: core.Service | None, port: int | str, scope: Scope) -> 
     return f"[{address}]:{port}" if ":" in str(address) else f"{address}:{port}"
 
 
-def _url_fault(url: str) -> str:
+def url_fault(url: str) -> str:
     """What is wrong with a URL; empty when nothing is."""
     if not _PRINTABLE.match(url):
         return "holds spaces or characters that must be percent-encoded"

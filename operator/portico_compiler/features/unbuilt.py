@@ -60,6 +60,14 @@ def _of_http_api(body: Body) -> bool:
     return _part(body, "spec", "apiRef").get("kind") == "HttpApi"
 
 
+def _not_by_token(body: Body) -> bool:
+    return _part(body, "spec").get("authorizationType") == "CUSTOM"
+
+
+def _asks_a_function(body: Body) -> bool:
+    return _part(body, "spec").get("authorizerType") in ("TOKEN", "REQUEST")
+
+
 def _calls_function(body: Body) -> bool:
     return _part(body, "spec", "integration").get("type") == "AWS_PROXY"
 
@@ -79,11 +87,6 @@ def _part(body: Body, *steps: str) -> Mapping[str, Any]:
 
 KINDS: Mapping[str, Effect] = {
     "WebSocketApi": RESTRICTS,
-    "Authorizer": RESTRICTS,
-    "ApiDeployment": RESTRICTS,
-    "UsagePlan": RESTRICTS,
-    "ApiKey": RESTRICTS,
-    "IamUser": RESTRICTS,
     "DomainName": RESTRICTS,
     "ApiMapping": RESTRICTS,
 }
@@ -94,12 +97,10 @@ _STAGE_SETTINGS = ("spec.defaultRouteSettings", "spec.routeSettings.*")
 FIELDS: Mapping[str, tuple[Row, ...]] = {
     "PorticoClass": (
         Row("spec.accountThrottle", RESTRICTS),
-        Row("spec.allowedDomains", LISTED),
         Row("spec.store", LISTED),
     ),
     "RestApi": (
         Row("spec.policy", RESTRICTS),
-        Row("spec.apiKeySource", LISTED, idle="HEADER"),
         Row("spec.binaryMediaTypes", LISTED),
         Row("spec.minimumCompressionSize", LISTED),
         Row("spec.models", LISTED),
@@ -108,10 +109,7 @@ FIELDS: Mapping[str, tuple[Row, ...]] = {
     ),
     "HttpApi": (Row("spec.openApi", LISTED),),
     "Route": (
-        Row("spec.authorizationType", RESTRICTS, idle="NONE"),
-        Row("spec.authorizerRef", RESTRICTS),
-        Row("spec.authorizationScopes", RESTRICTS),
-        Row("spec.apiKeyRequired", RESTRICTS),
+        Row("spec.authorizationType", RESTRICTS, idle="NONE", when=_not_by_token),
         Row("spec.throttle", RESTRICTS),
         Row("spec.requestValidator.validateRequestBody", RESTRICTS),
         Row("spec.requestValidator.validateRequestParameters", RESTRICTS),
@@ -139,7 +137,6 @@ FIELDS: Mapping[str, tuple[Row, ...]] = {
         Row("spec.integration.templateSelectionExpression", LISTED),
     ),
     "Stage": (
-        Row("spec.deploymentRef", RESTRICTS),
         Row("spec.canarySettings", RESTRICTS),
         Row("spec.clientCertificateRef", RESTRICTS),
         Row("spec.methodSettings.*.throttlingRateLimit", RESTRICTS),
@@ -160,7 +157,8 @@ FIELDS: Mapping[str, tuple[Row, ...]] = {
         Row("spec.cacheClusterSize", LISTED),
         Row("spec.tracingEnabled", LISTED),
     ),
-    # The plan itself is not built; these are what its stages lose without it.
+    "Authorizer": (Row("spec.authorizerType", RESTRICTS, when=_asks_a_function),),
+    # A plan that limits in a way which is not built opens nothing.
     "UsagePlan": (
         Row("spec.throttle", RESTRICTS),
         Row("spec.quota", RESTRICTS),

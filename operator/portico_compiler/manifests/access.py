@@ -34,6 +34,28 @@ class JwtConfiguration(Shape, frozen=True, kw_only=True):
     """Values of which `aud` must hold one."""
 
 
+Algorithm = Literal[
+    "RS256",
+    "RS384",
+    "RS512",
+    "PS256",
+    "PS384",
+    "PS512",
+    "ES256",
+    "ES384",
+    "ES512",
+    "EdDSA",
+]
+"""Signatures of tokens; never `none`, never a shared secret."""
+
+
+class AuthorizerExtensions(Shape, frozen=True, kw_only=True):
+    """What AWS has no field for."""
+
+    algorithms: tuple[Algorithm, ...] = ()
+    """JWT, COGNITO_USER_POOLS: `alg` values taken; absent: all that fit the issuer's keys."""
+
+
 class AuthorizerSpec(Shape, frozen=True, kw_only=True):
     """spec of an Authorizer."""
 
@@ -46,7 +68,7 @@ class AuthorizerSpec(Shape, frozen=True, kw_only=True):
     identity_validation_expression: str | None = None
     """Pattern of a token."""
     jwt_configuration: JwtConfiguration | None = None
-    """For JWT."""
+    """For JWT; for COGNITO_USER_POOLS an issuer in the place of the pools (ours)."""
     # AWS's spelling; the camel rule would make it `providerArns`.
     provider_arns: tuple[str, ...] = msgspec.field(name="providerARNs", default=())
     """For COGNITO_USER_POOLS: the pools."""
@@ -61,7 +83,9 @@ class AuthorizerSpec(Shape, frozen=True, kw_only=True):
     enable_simple_responses: bool = False
     """The answer is isAuthorized."""
     authorizer_result_ttl: Duration | None = None
-    """How long an answer is kept."""
+    """How long an answer is kept; a verified token is always kept until it expires."""
+    extensions: AuthorizerExtensions | None = None
+    """What AWS has no field for."""
 
 
 class Authorizer(Shape, frozen=True, kw_only=True):

@@ -110,6 +110,13 @@ class ConfigMap(Part, frozen=True, kw_only=True):
     """Entries in base64."""
 
 
+class ControllerRevision(Part, frozen=True, kw_only=True):
+    """A ControllerRevision's document; `revisions.packing` reads those that are ours."""
+
+    data: Any = None
+    """A state, or a part of one."""
+
+
 class GrantFrom(Part, frozen=True, kw_only=True):
     """Who may refer."""
 

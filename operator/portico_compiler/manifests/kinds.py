@@ -61,6 +61,7 @@ KINDS: dict[str, Kind] = {
         _core(core.EndpointSlice, "discovery.k8s.io/v1"),
         _core(core.Secret, "v1"),
         _core(core.ConfigMap, "v1"),
+        _core(core.ControllerRevision, "apps/v1"),
         _core(
             core.ReferenceGrant,
             "gateway.networking.k8s.io/v1",

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from portico_compiler import routekeys, validation
 from portico_compiler.features import unbuilt
 from portico_compiler.inventory import Document
-from portico_compiler.manifests import routes, stages
+from portico_compiler.manifests import access, routes, stages
 from portico_compiler.manifests.kinds import KINDS
 from portico_compiler.memo import Memo
 from portico_compiler.problems import ObjectRef, Problem, Reason, Severity
@@ -52,7 +52,7 @@ def decode(object_: Object) -> Document:
             document.problems += (
                 _unimplemented(ref, "", "routes of WebSocketApis are not built yet"),
             )
-    elif isinstance(content, stages.Stage):
+    elif isinstance(content, stages.Stage | stages.ApiDeployment | access.Authorizer):
         api = content.spec.api_ref
         document.api = referred(ref, api.kind, api.namespace, api.name)
     return document

@@ -1,20 +1,20 @@
 """Pass 3: APIs with their identities and hosts; the eldest claim on a host wins.
 
-Called by `compiler.compile`. Promises: no two APIs that are served share a host; an API that
-is broken keeps its host and fails closed, so that nothing else answers in its place.
+Called by `compiler.compile`. Promises: no two APIs that are served share a host, whatever their
+classes; an API that is broken keeps its host and fails closed, so that nothing else answers in its
+place; one whose class is not there is served by nobody, because no data plane is its own.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from portico_compiler.features.unbuilt import Effect
 from portico_compiler.inventory import API_KINDS, Document, Inventory
 from portico_compiler.manifests import apis
-from portico_compiler.passes.gateway import Ground
+from portico_compiler.passes.gateway import ClassGround, Ground
 from portico_compiler.problems import ObjectRef, Problem, Reason
 from portico_ir.model import ApiKind
 
@@ -38,10 +38,14 @@ class ApiPlan(NamedTuple):
     """Ten characters, as in ARNs."""
     host: str
     """Host of its default endpoint."""
+    class_name: str
+    """The PorticoClass whose data plane serves it; empty: files without any."""
     spec: apis.RestApiSpec | apis.HttpApiSpec
     """What is wanted; the defaults where nothing could be read."""
     broken: str
     """Not empty: everything answers 500, and why."""
+    barred: bool = False
+    """It is broken because its class is, so its deployments are broken, too."""
     broken_reason: Reason = Reason.REF_NOT_ACCEPTED
     """The same for the conditions of its routes."""
 
@@ -64,7 +68,11 @@ def claim(inventory: Inventory, ground: Ground) -> Claims:
     problems: list[Problem] = []
     for document in documents:
         ref = document.ref
-        host = host_of(ref, ground)
+        base = ground.of(class_of(document))
+        if isinstance(base, str):
+            problems.append(Problem(ref, "spec.className", Reason.REF_NOT_FOUND, base))
+            continue
+        host = host_of(ref, base)
         if not _HOST.match(host):
             message = f"{host!r} is not a host name: a label has at most 63 characters"
             problems.append(Problem(ref, "metadata.name", Reason.INVALID_ADDRESS, message))
@@ -76,26 +84,34 @@ def claim(inventory: Inventory, ground: Ground) -> Claims:
             continue
         if ref.kind == "WebSocketApi":
             continue  # Decoded and checked; its host stays taken, and nothing serves it yet.
-        broken = ground.broken or _why_broken(document, ground, problems.append)
-        unbuilt = bool(ground.broken) or (document.valid and document.restricted)
+        broken = base.broken or _why_broken(document)
+        unbuilt = bool(base.broken) or (document.valid and document.restricted)
         plans[ref] = ApiPlan(
             document=document,
             kind=_KINDS[ref.kind],
             unit_id=f"api/{ref.namespace}/{ref.kind}/{ref.name}",
             api_id=identity(f"{ref.namespace}/{ref.kind}/{ref.name}"),
             host=host,
+            class_name=base.name,
             spec=document.content.spec if document.content else _nothing(ref.kind),
             broken=broken,
+            barred=bool(base.broken),
             broken_reason=Reason.NOT_IMPLEMENTED if unbuilt else Reason.REF_NOT_ACCEPTED,
         )
     return Claims(plans, tuple(problems))
 
 
-def host_of(ref: ObjectRef, ground: Ground) -> str:
+def class_of(document: Document) -> str | None:
+    """What an object says in spec.className; None: nothing, or nothing that can be read."""
+    spec = getattr(document.content, "spec", None)
+    return getattr(spec, "class_name", None)
+
+
+def host_of(ref: ObjectRef, base: ClassGround) -> str:
     """Host of an API's default endpoint."""
-    values = {"api": ref.name, "namespace": ref.namespace, "baseDomain": ground.base_domain}
+    values = {"api": ref.name, "namespace": ref.namespace, "baseDomain": base.base_domain}
     return re.sub(
-        r"\{(api|namespace|baseDomain)\}", lambda m: values[m[1]], ground.address_template
+        r"\{(api|namespace|baseDomain)\}", lambda m: values[m[1]], base.address_template
     ).lower()
 
 
@@ -113,16 +129,11 @@ def _nothing(kind: str) -> Any:
     return apis.RestApiSpec() if kind == "RestApi" else apis.HttpApiSpec()
 
 
-def _why_broken(document: Document, ground: Ground, report: Callable[[Problem], None]) -> str:
+def _why_broken(document: Document) -> str:
     """Why all of an API must fail closed; empty when it need not."""
     if not document.valid:
         return f"{document.ref} is not valid"
     restricting = [f.field for f in document.unbuilt if f.effect is Effect.RESTRICTS]
     if restricting:
         return f"{', '.join(restricting)} is not built yet"
-    wanted = document.content.spec.class_name
-    if wanted is not None and ground.classes is not None and wanted not in ground.classes:
-        message = f"there is no PorticoClass {wanted!r}"
-        report(Problem(document.ref, "spec.className", Reason.REF_NOT_FOUND, message))
-        return message
     return ""

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from portico_compiler.inventory import Document, Inventory
 from portico_compiler.manifests import routes
 from portico_compiler.passes.apis import ApiPlan
-from portico_compiler.passes.stages import attached
+from portico_compiler.passes.attachment import attached
 from portico_compiler.problems import ObjectRef, Problem, Reason
 
 
@@ -21,6 +21,8 @@ class Groups(NamedTuple):
 
     by_api: dict[ObjectRef, list[Document]]
     """Every served API, if only with []."""
+    keyless: dict[ObjectRef, list[Document]]
+    """Those whose key cannot be read: served nowhere, but part of what there is."""
     problems: tuple[Problem, ...]
     """Routes that may not take part."""
 
@@ -39,6 +41,7 @@ def group(
 ) -> Groups:
     """Routes of each served API. Those whose key cannot be read are nowhere to be placed."""
     groups: dict[ObjectRef, list[Document]] = {api: [] for api in apis}
+    keyless: dict[ObjectRef, list[Document]] = {}
     problems: list[Problem] = []
     for document in inventory.of_kind("Route"):
         api = document.api
@@ -48,16 +51,16 @@ def group(
         if own is not None and api.namespace == document.ref.namespace:
             if document.key is not None:
                 own.append(document)
+            else:
+                keyless.setdefault(api, []).append(document)
         elif not isinstance(document.content, routes.Route):
             continue
         elif api.kind == "WebSocketApi" and api in known_apis:
             continue  # Its own problem already says that such routes are not built.
-        elif (
-            attached(document.ref, api, inventory, apis, known_apis, problems)
-            and document.key is not None
-        ):
-            groups[api].append(document)
-    return Groups(groups, tuple(problems))
+        elif attached(document.ref, api, inventory, apis, known_apis, problems):
+            placed = groups[api] if document.key is not None else keyless.setdefault(api, [])
+            placed.append(document)
+    return Groups(groups, keyless, tuple(problems))
 
 
 def contest(documents: Iterable[Document]) -> Contest:

@@ -27,13 +27,14 @@ def _of_api(api: CompiledApi) -> Iterator[Problem]:
     message = f"answers 500 with all of {document.ref}: {api.plan.broken}"
     for route in api.routes:
         yield Problem(route.document.ref, "", reason, message)
-    for stage in api.stages:
+    # What a deployment holds is served all the same, unless it is the class that is broken.
+    for stage in api.stages if api.broken else api.live_stages:
         if stage.ref is not None:
             yield Problem(stage.ref, "", reason, message)
 
 
 def _of_stages(api: CompiledApi) -> Iterator[Problem]:
-    for stage in api.stages:
+    for stage in api.live_stages:
         for route in api.routes if stage.restrictions else ():
             key = route.document.key
             reasons = [r.reason for r in stage.restrictions if key and r.applies_to(key)]

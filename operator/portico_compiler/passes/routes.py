@@ -17,11 +17,14 @@ from portico_compiler.features.scope import ApiContext, Scope, Upstream
 from portico_compiler.features.unbuilt import Effect
 from portico_compiler.inventory import Document, Inventory
 from portico_compiler.memo import Memo
+from portico_compiler.passes import authorizers
 from portico_compiler.passes.apis import identity
+from portico_compiler.passes.authorizers import Authorization
 from portico_compiler.passes.stages import Restriction
 from portico_compiler.problems import Problem
 from portico_compiler.routekeys import RouteKey
 from portico_compiler.world import Settings
+from portico_ir.access import Authorizer
 from portico_ir.model import (
     ApiKind,
     Broken,
@@ -32,7 +35,10 @@ from portico_ir.model import (
     RestSegments,
     Route,
 )
-from portico_ir.policies import FailClosed
+from portico_ir.policies import FailClosed, PolicySpec, RequireKey, Signature
+
+SHARED = "*"
+"""Stands for all stages, in the ids of shards too."""
 
 
 class StageContext(msgspec.Struct, frozen=True):
@@ -63,6 +69,7 @@ class CompiledRoute:
 
     __slots__ = (
         "api",
+        "authorizers",
         "bucket_hash",
         "by_stage",
         "document",
@@ -82,6 +89,8 @@ class CompiledRoute:
         """The same in every stage; or"""
         self.by_stage: dict[str, Route] = {}
         """one for each."""
+        self.authorizers: dict[str, Authorizer] = {}
+        """Stage name to what its Authorizer is there; "*" where it is the same in all."""
         self.problems: tuple[Problem, ...] = ()
         """What is wrong with it among others."""
         self.needs: dict[Hashable, Hashable] = {}
@@ -110,6 +119,10 @@ class CompiledRoute:
         """The route that a stage serves."""
         return self.shared or self.by_stage[name]
 
+    def authorizer_in_stage(self, name: str) -> Authorizer | None:
+        """What the route's `Authorize` names in a stage."""
+        return self.authorizers.get(SHARED) or self.authorizers.get(name)
+
 
 def compile_route(
     document: Document,
@@ -118,6 +131,7 @@ def compile_route(
     inventory: Inventory,
     settings: Settings,
     memo: Memo,
+    guards: authorizers.Compiled,
 ) -> CompiledRoute:
     """The Route, from the memo when nothing it depends on has changed.
 
@@ -126,9 +140,22 @@ def compile_route(
     shelf = memo.shelf("routes")
     known: CompiledRoute | None = shelf.get(document.ref)
     if known is None or not known.holds(document, api, stages, inventory):
-        known = _compile(document, api, stages, inventory, settings)
+        known = _compile(document, api, stages, inventory, settings, guards)
     shelf.keep(document.ref, known)
     return known
+
+
+def standing_problems(
+    compiled: CompiledRoute,
+    inventory: Inventory,
+    settings: Settings,
+    guards: authorizers.Compiled,
+) -> tuple[Problem, ...]:
+    """What is wrong with a Route whatever its stages say; `guards` compiled without any."""
+    if not compiled.uses_stages:
+        return compiled.problems
+    nowhere = StagesContext(())
+    return _compile(compiled.document, compiled.api, nowhere, inventory, settings, guards).problems
 
 
 def _compile(
@@ -137,6 +164,7 @@ def _compile(
     stages: StagesContext,
     inventory: Inventory,
     settings: Settings,
+    guards: authorizers.Compiled,
 ) -> CompiledRoute:
     compiled = CompiledRoute(document, api, stages)
     key = document.key
@@ -149,7 +177,11 @@ def _compile(
     for stage in every:
         variables = stage.variables if stages.stages else None
         scope = Scope(document.ref, key, api, inventory, settings, stage.name, variables)
-        route = _route(document, key, api, stage, _integration(document, scope))
+        runs = _integration(document, scope)
+        guard = authorizers.NOBODY
+        if document.valid:
+            guard = authorizers.authorization(document.content.spec, scope, guards)
+        route = _route(document, key, api, stage, runs, guard)
         compiled.needs.update(scope.needs)
         upstreams |= scope.upstreams
         problems.update(dict.fromkeys(scope.problems))
@@ -157,7 +189,11 @@ def _compile(
         if not (scope.uses_variables or stages.restricting):
             compiled.shared = route
             compiled.by_stage = {}
+            if guard.authorizer is not None:
+                compiled.authorizers = {SHARED: guard.authorizer}
             break
+        if guard.authorizer is not None:
+            compiled.authorizers[stage.name] = guard.authorizer
         compiled.uses_stages = True
     compiled.upstreams = frozenset(upstreams)
     compiled.problems = tuple(problems)
@@ -173,7 +209,12 @@ def _integration(document: Document, scope: Scope) -> Integration:
 
 
 def _route(
-    document: Document, key: RouteKey, api: ApiContext, stage: StageContext, runs: Integration
+    document: Document,
+    key: RouteKey,
+    api: ApiContext,
+    stage: StageContext,
+    runs: Integration,
+    guard: Authorization,
 ) -> Route:
     reasons = [
         f"{field.field} is not built yet"
@@ -181,6 +222,15 @@ def _route(
         if field.effect is Effect.RESTRICTS and document.valid
     ]
     reasons += [r.reason for r in stage.restrictions if r.applies_to(key)]
+    if guard.broken:
+        reasons.append(guard.broken)
+    policies: list[PolicySpec] = [FailClosed(reason="; ".join(reasons))] if reasons else []
+    if guard.policy is not None:
+        policies.append(guard.policy)
+    if document.content.spec.authorization_type == "AWS_IAM":
+        policies.append(Signature())
+    if document.content.spec.api_key_required:
+        policies.append(RequireKey(source=api.key_source))
     rest = api.kind is ApiKind.REST
     return Route(
         key=key.text,
@@ -189,7 +239,7 @@ def _route(
         object=f"{document.ref.namespace}/{document.ref.name}",
         resource_id=identity(f"{'/'.join(api.ref)}{key.path}") if rest else "",
         operation_name=document.content.spec.operation_name or "",
-        policies=(FailClosed(reason="; ".join(reasons)),) if reasons else (),
+        policies=tuple(policies),
     )
 
 

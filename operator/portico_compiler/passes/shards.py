@@ -1,196 +1,166 @@
-"""Pass 7: an API's routes are compiled, spread over units and encoded.
+"""Pass 7: an API becomes its unit and the units of its routes, in every state that it serves.
 
 Called by `compiler.compile` for every served API; memoised on everything that goes in. Promises:
-no unit has more than 500 routes; routes that are the same in every stage are in shards that all
-stages share (`*`); an edit of one route changes the bytes of one shard.
+a Stage serves one state, the current one or that of a deployment; what is wrong with a state that
+is not the current one is a Problem of the Stages that serve it, and of no live Route; a Stage that
+has nothing to serve answers 500 to everything.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 import msgspec
 
 from portico_compiler.features.cors import cors
-from portico_compiler.features.scope import ApiContext, Upstream
+from portico_compiler.features.scope import Upstream
 from portico_compiler.inventory import Document, Inventory
 from portico_compiler.memo import Memo
-from portico_compiler.passes.apis import ApiPlan
-from portico_compiler.passes.conflicts import contest
-from portico_compiler.passes.routes import (
-    CompiledRoute,
-    StageContext,
-    StagesContext,
-    compile_route,
-)
+from portico_compiler.passes.apis import ApiPlan, identity
+from portico_compiler.passes.deployments import FIELD
+from portico_compiler.passes.routes import CompiledRoute
 from portico_compiler.passes.stages import StagePlan
-from portico_compiler.problems import Problem
+from portico_compiler.passes.variants import Encoded as Encoded
+from portico_compiler.passes.variants import State, Variant, compile_variant, encoded
+from portico_compiler.problems import ObjectRef, Problem, Reason, Severity
+from portico_compiler.revisions.content import Frozen
 from portico_compiler.world import Settings
-from portico_ir import codec
 from portico_ir.model import (
-    MAX_ROUTES_PER_UNIT,
+    ApiKind,
     ApiUnit,
+    Broken,
+    DefaultMatch,
+    Deployed,
+    RestSegments,
     Route,
     RoutesUnit,
     Stage,
 )
 
-SHARED = "*"
-"""Stands for all stages in the ids of shards."""
+_DEPLOYMENT_ID = 6
+"""Characters of `$context.deploymentId`, as AWS has them."""
 
 
-class Encoded(NamedTuple):
-    """A unit as sent."""
+class Served(NamedTuple):
+    """A route in a stage, for people."""
 
-    data: msgspec.Raw
-    """Its bytes."""
-    digest: str
-    """Their SHA-256."""
+    route: Route
+    """As data planes get it."""
+    path: str
+    """Of its key; empty for `$default`."""
+    source: ObjectRef
+    """The Route, or the Stage that has nothing to serve."""
 
 
 class CompiledApi:
     """Everything that an API adds to the snapshot and the report."""
 
-    def __init__(self, plan: ApiPlan, stages: tuple[StagePlan, ...]) -> None:
+    def __init__(
+        self, plan: ApiPlan, stages: tuple[StagePlan, ...], variants: tuple[Variant, ...]
+    ) -> None:
         self.plan = plan
         self.stages = stages
-        self.documents: tuple[Document, ...] = ()
-        """What went in, for the memo."""
-        self.ages: tuple[Hashable, ...] = ()
-        """Ages of the documents, when they decided something."""
-        self.routes: list[CompiledRoute] = []
-        """Routes that won their key."""
+        self.variants = variants
+        """Its states, the current one first."""
         self.units: dict[str, Encoded] = {}
         """Unit id to unit."""
-        self.problems: list[Problem] = []
-        """Of the Routes, among others."""
-        self.upstreams: frozenset[Upstream] = frozenset()
+        self.problems: list[Problem] = list(variants[0].problems)
+        """Of the Routes, among others; of other states those of their Stages."""
+        self.upstreams: frozenset[Upstream] = frozenset().union(*(v.upstreams for v in variants))
         """Services in use."""
-        self.needs: dict[Hashable, Hashable] = {}
-        """Lookups that the routes depend on."""
+        self.closed: dict[str, tuple[Route, ...]] = {}
+        """Stages that answer 500 to everything: name to how."""
+        # A deployment goes on serving when the current API is broken, unless all of its class is.
+        self.broken = plan.broken if plan.barred or len(variants) == 1 else ""
+        """Not empty: so does every stage, and why."""
+
+    @property
+    def routes(self) -> list[CompiledRoute]:
+        """Current Routes that won their key."""
+        return self.variants[0].routes
+
+    @property
+    def live_stages(self) -> tuple[StagePlan, ...]:
+        """Stages that serve the current state."""
+        return self.variants[0].state.stages
+
+    def served(self, stage: StagePlan) -> Iterator[Served]:
+        """What a stage serves, in no particular order."""
+        for route in self.closed.get(stage.name, ()):
+            path = route.match.path if isinstance(route.match, RestSegments) else ""
+            yield Served(route, path, stage.ref or self.plan.document.ref)
+        label = stage.pin.label if stage.pin is not None else ""
+        for variant in self.variants if stage.name not in self.closed else ():
+            for compiled in variant.routes if variant.state.label == label else ():
+                key, ref = compiled.document.key, compiled.document.ref
+                yield Served(compiled.in_stage(stage.name), key.path if key else "", ref)
 
 
 def compile_api(
     plan: ApiPlan,
     stages: tuple[StagePlan, ...],
     documents: list[Document],
+    guards: list[Document],
+    pinned: Mapping[str, Frozen],
     inventory: Inventory,
     settings: Settings,
     memo: Memo,
 ) -> CompiledApi:
-    """An API with its routes, from the memo when nothing has changed."""
-    shelf = memo.shelf("apis")
+    """An API with its routes, from the memo when nothing has changed; `pinned`: by label."""
     ref = plan.document.ref
+    live = State(
+        label="",
+        api=ref,
+        unit_id=plan.unit_id,
+        kind=plan.kind,
+        document=plan.document,
+        spec=plan.spec,
+        stages=tuple(stage for stage in stages if stage.pin is None),
+        documents=tuple(documents),
+        guards=tuple(guards),
+    )
+    variants = [compile_variant(live, inventory, settings, memo)]
+    for label, frozen in sorted(pinned.items()):
+        state = live._replace(
+            label=label,
+            document=frozen.api,
+            spec=frozen.api.content.spec,
+            stages=tuple(s for s in stages if s.pin is not None and s.pin.label == label),
+            documents=frozen.routes,
+            guards=tuple(frozen.authorizers.values()),
+        )
+        view = inventory.with_authorizers(ref.namespace, frozen.authorizers)
+        variants.append(compile_variant(state, view, settings, memo))
+    shelf = memo.shelf("apis")
     known: CompiledApi | None = shelf.get(ref)
-    if known is not None and _holds(known, plan, stages, documents, inventory):
-        # Shelves forget what a compile does not keep.
-        routes = memo.shelf("routes")
-        for route in known.routes:
-            routes.keep(route.document.ref, route)
-        units = memo.shelf("shards")
-        for unit_id in known.units:
-            kept = units.get(unit_id)
-            if kept is not None:
-                units.keep(unit_id, kept)
-        memo.shelf("contexts").keep(ref, memo.shelf("contexts").get(ref))
-    else:
-        known = _compile(plan, stages, documents, inventory, settings, memo)
+    if (
+        known is None
+        or known.plan != plan
+        or known.stages != stages
+        or len(known.variants) != len(variants)
+        or any(a is not b for a, b in zip(known.variants, variants, strict=True))
+    ):
+        known = _joined(plan, stages, tuple(variants))
     shelf.keep(ref, known)
     return known
 
 
-def _holds(
-    known: CompiledApi,
-    plan: ApiPlan,
-    stages: tuple[StagePlan, ...],
-    documents: list[Document],
-    inventory: Inventory,
-) -> bool:
-    return (
-        known.documents == tuple(documents)
-        and known.plan == plan
-        and known.stages == stages
-        and (not known.ages or known.ages == tuple(d.age for d in documents))
-        and all(inventory.token(key) == token for key, token in known.needs.items())
-    )
-
-
-def _compile(
-    plan: ApiPlan,
-    stages: tuple[StagePlan, ...],
-    documents: list[Document],
-    inventory: Inventory,
-    settings: Settings,
-    memo: Memo,
+def _joined(
+    plan: ApiPlan, stages: tuple[StagePlan, ...], variants: tuple[Variant, ...]
 ) -> CompiledApi:
-    compiled = CompiledApi(plan, stages)
-    compiled.documents = tuple(documents)
-    result = contest(documents)
-    compiled.problems = result.problems
-    if result.problems:
-        compiled.ages = tuple(d.age for d in documents)
-    api, context = _settled(plan, stages, memo)
-    upstreams: set[Upstream] = set()
-    for document in result.winners:
-        route = compile_route(document, api, context, inventory, settings, memo)
-        compiled.routes.append(route)
-        if route.problems:
-            compiled.problems += route.problems
-        if route.needs:
-            compiled.needs.update(route.needs)
-            upstreams |= route.upstreams
-    compiled.upstreams = frozenset(upstreams)
-    _link(compiled, memo)
-    return compiled
-
-
-def _settled(
-    plan: ApiPlan, stages: tuple[StagePlan, ...], memo: Memo
-) -> tuple[ApiContext, StagesContext]:
-    """What the routes depend on; the memo's own objects while they say the same."""
-    ref = plan.document.ref
-    api = ApiContext(ref, plan.kind, dict(plan.spec.functions))
-    context = StagesContext(
-        tuple(StageContext(s.name, s.variables, s.restrictions) for s in stages)
-    )
-    shelf = memo.shelf("contexts")
-    known: tuple[ApiContext, StagesContext] | None = shelf.get(ref)
-    if known is not None:
-        api = known[0] if known[0] == api else api
-        context = known[1] if known[1] == context else context
-    pair = (api, context)
-    shelf.keep(ref, pair)
-    return pair
-
-
-def _link(compiled: CompiledApi, memo: Memo) -> None:
-    """Spreads the routes over shards and encodes what has changed."""
-    if not compiled.stages:
-        _encode_api(compiled, ())  # Nothing is served, so no shard is worth its bytes.
-        return
-    shared = [route for route in compiled.routes if route.shared is not None]
-    differing = [route for route in compiled.routes if route.shared is None]
-    everywhere = _shards(compiled, SHARED, shared, memo)
-    stages: list[Stage] = []
-    for stage in compiled.stages:
-        own = _shards(compiled, stage.name, differing, memo)
-        keys = (route.document.key for route in compiled.routes if route.document.key)
-        stages.append(
-            Stage(
-                name=stage.name,
-                shards=tuple(sorted(everywhere + own)),
-                variables=stage.variables,
-                access_log=stage.access_log,
-                detailed_metrics=stage.metrics.keys(keys),
-            )
-        )
-    _encode_api(compiled, tuple(stages))
-
-
-def _encode_api(compiled: CompiledApi, stages: tuple[Stage, ...]) -> None:
-    plan = compiled.plan
+    compiled = CompiledApi(plan, stages, variants)
+    for variant in variants:
+        compiled.units.update(variant.units)
+        if variant.state.label:
+            compiled.problems += _of_stages(variant)
+    for stage in stages:
+        fault = stage.pin.fault if stage.pin is not None else plan.broken
+        if fault and not compiled.broken:
+            compiled.closed[stage.name] = _closed(plan.kind, fault)
     spec = plan.spec
+    # A broken API promises nothing to browsers either.
+    current = None if plan.broken else cors(spec.cors_configuration)
     unit = ApiUnit(
         uid=plan.document.object.uid,
         api_id=plan.api_id,
@@ -199,58 +169,72 @@ def _encode_api(compiled: CompiledApi, stages: tuple[Stage, ...]) -> None:
         namespace=plan.document.ref.namespace,
         hosts=(plan.host,),
         disable_default_endpoint=spec.disable_execute_api_endpoint,
-        stages=stages,
-        # A broken API promises nothing to browsers either.
-        cors=None if plan.broken else cors(spec.cors_configuration),
-        broken=plan.broken,
+        stages=(),
+        cors=current,
+        broken=compiled.broken,
     )
-    compiled.units[plan.unit_id] = _encoded(unit)
+    unit = msgspec.structs.replace(
+        unit, stages=tuple([_stage(compiled, stage, unit) for stage in stages])
+    )
+    compiled.units[plan.unit_id] = encoded(unit)
+    return compiled
 
 
-def _shards(
-    compiled: CompiledApi, stage: str, routes: list[CompiledRoute], memo: Memo
-) -> list[str]:
-    """Encodes what a stage serves (or all do) in as few buckets as hold it; their ids."""
-    ref = compiled.plan.document.ref
-    prefix = f"routes/{ref.namespace}/{ref.kind}/{ref.name}/{stage}"
-    shelf = memo.shelf("shards")
-    ids: list[str] = []
-    buckets = _buckets(routes)
-    width = len(str(len(buckets) - 1))
-    for number, bucket in enumerate(buckets):
-        if not bucket:
-            continue
-        unit_id = f"{prefix}/{number:0{width}d}"
-        content = tuple([route.in_stage(stage) for route in bucket])
-        known: tuple[tuple[Route, ...], Encoded] | None = shelf.get(unit_id)
-        # Routes come from the memo, so comparing is mostly comparing identities.
-        if known is None or known[0] != content:
-            ordered = tuple(sorted(content, key=lambda route: route.key))
-            known = (content, _encoded(RoutesUnit(api=compiled.plan.unit_id, routes=ordered)))
-        shelf.keep(unit_id, known)
-        compiled.units[unit_id] = known[1]
-        ids.append(unit_id)
-    return ids
+def _stage(compiled: CompiledApi, plan: StagePlan, api: ApiUnit) -> Stage:
+    label = plan.pin.label if plan.pin is not None else ""
+    (variant,) = (v for v in compiled.variants if v.state.label == label)
+    closed = compiled.closed.get(plan.name)
+    shards = variant.shards.get(plan.name, ())
+    if closed is not None:
+        ref = compiled.plan.document.ref
+        unit_id = f"routes/{ref.namespace}/{ref.kind}/{ref.name}/{plan.name}/closed"
+        unit = RoutesUnit(api=compiled.plan.unit_id, routes=closed)
+        compiled.units[unit_id] = encoded(unit)
+        shards = (unit_id,)
+    keys = (route.document.key for route in variant.routes if route.document.key)
+    stage = Stage(
+        name=plan.name,
+        shards=shards,
+        variables=plan.variables,
+        access_log=plan.access_log,
+        detailed_metrics=() if closed else plan.metrics.keys(keys),
+    )
+    if not label:
+        return stage
+    own = cors(variant.state.spec.cors_configuration)
+    source = "/".join((*compiled.plan.document.ref, label))
+    return msgspec.structs.replace(
+        stage,
+        deployment_id=identity(source)[:_DEPLOYMENT_ID],
+        deployed=Deployed(cors=own) if own != api.cors else None,
+    )
 
 
-def _buckets(routes: list[CompiledRoute]) -> list[list[CompiledRoute]]:
-    """The smallest power of two of buckets with at most 500 routes each."""
-    count = 1
-    while count * MAX_ROUTES_PER_UNIT < len(routes):
-        count *= 2
-    while True:
-        mask = count - 1
-        buckets: list[list[CompiledRoute]] = [[] for _ in range(count)]
-        for route in routes:
-            buckets[route.bucket_hash & mask].append(route)
-        if all(len(bucket) <= MAX_ROUTES_PER_UNIT for bucket in buckets):
-            return buckets
-        count *= 2
+def _closed(kind: ApiKind, reason: str) -> tuple[Route, ...]:
+    """Routes that answer 500 to whatever comes."""
+    broken = Broken(reason=reason)
+    if kind is not ApiKind.REST:
+        return (Route(key="$default", match=DefaultMatch(), integration=broken),)
+    return tuple(
+        Route(key=f"ANY {path}", match=RestSegments(method="ANY", path=path), integration=broken)
+        for path in ("/", "/{proxy+}")
+    )
 
 
-def _encoded(unit: ApiUnit | RoutesUnit) -> Encoded:
-    data = codec.encode(unit)
-    return Encoded(msgspec.Raw(data), codec.digest(data))
+def _of_stages(variant: Variant) -> Iterator[Problem]:
+    """Problems of a state that is not the current one, on the Stages that serve it."""
+    state = variant.state
+    found: dict[tuple[str, Reason, str, Severity], list[str]] = {}
+    own = [p for d in (state.document, *state.guards, *state.documents) for p in d.problems]
+    for problem in (*own, *variant.problems):
+        what = (problem.field, problem.reason, problem.message, problem.severity)
+        found.setdefault(what, []).append(str(problem.object))
+    for (field, reason, message, severity), objects in sorted(found.items()):
+        rest = f" and {len(objects) - 1} more" if len(objects) > 1 else ""
+        where = f"{min(objects)}{rest}: {field}: " if field else f"{min(objects)}{rest}: "
+        for stage in state.stages:
+            if stage.ref is not None:
+                yield Problem(stage.ref, FIELD, reason, f"{where}{message}", severity)
 
 
 def route_units(compiled: Iterable[CompiledApi]) -> dict[str, Encoded]:

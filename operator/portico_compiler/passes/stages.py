@@ -1,7 +1,9 @@
 """Pass 4: the stages of every API, the implicit `$default` among them.
 
 Called by `compiler.compile`. Promises: stages of one API have different names, sorted; a stage
-that asks for something unbuilt that restricts says which of its routes must fail closed.
+that asks for something unbuilt that restricts says which of its routes must fail closed; the
+implicit `$default` goes when a Stage of the API was programmed, and never comes back while it is
+there.
 """
 
 from __future__ import annotations
@@ -13,11 +15,11 @@ import msgspec
 
 from portico_compiler.features import unbuilt
 from portico_compiler.inventory import Document, Inventory
-from portico_compiler.manifests import access, stages
-from portico_compiler.manifests.kinds import GROUP
-from portico_compiler.passes.accept import referred
+from portico_compiler.manifests import stages
 from portico_compiler.passes.apis import ApiPlan
-from portico_compiler.problems import ObjectRef, Problem, Reason, field_path
+from portico_compiler.passes.attachment import attached
+from portico_compiler.passes.deployments import Deployments, Pin
+from portico_compiler.problems import ObjectRef, Problem, Reason
 from portico_compiler.routekeys import RouteKey
 from portico_ir.model import AccessLog
 
@@ -80,6 +82,8 @@ class StagePlan(msgspec.Struct, frozen=True):
     """Access log."""
     metrics: Metrics = Metrics()
     """Metrics by route."""
+    pin: Pin | None = None
+    """What it serves of a deployment; None: the current routes."""
 
 
 class Stages(NamedTuple):
@@ -92,7 +96,10 @@ class Stages(NamedTuple):
 
 
 def stages_of(
-    inventory: Inventory, apis: dict[ObjectRef, ApiPlan], known_apis: frozenset[ObjectRef]
+    inventory: Inventory,
+    apis: dict[ObjectRef, ApiPlan],
+    known_apis: frozenset[ObjectRef],
+    deployments: Deployments,
 ) -> Stages:
     """The stages of every served API."""
     problems: list[Problem] = []
@@ -109,59 +116,36 @@ def stages_of(
         if winner is not document:
             message = f"{winner.ref} is older and already the stage {name!r} of {api}"
             problems.append(Problem(document.ref, "spec.stageName", Reason.CONFLICTED, message))
-    limits = _limits_of_plans(inventory, apis, known_apis, problems)
     found: dict[ObjectRef, list[StagePlan]] = {api: [] for api in apis}
     serving: set[ObjectRef] = set()
-    for (api, name), document in claimed.items():
-        found[api].append(_plan(document, limits.get((api, name), ())))
-        if document.content.spec.deployment_ref is None:
+    for (api, _), document in claimed.items():
+        pin = None
+        if document.content.spec.deployment_ref is not None:
+            pin = deployments.pin(document, apis[api])
+        found[api].append(_plan(document, pin))
+        if document.object.established and (pin is None or not pin.fault):
             serving.add(api)
     for api, plan in apis.items():
         wanted = plan.spec.default_stage
         if (wanted == "Always" or (wanted == "Auto" and api not in serving)) and not any(
             stage.name == DEFAULT_STAGE for stage in found[api]
         ):
-            implicit = limits.get((api, DEFAULT_STAGE), ())
-            found[api].append(StagePlan(DEFAULT_STAGE, restrictions=tuple(implicit)))
+            found[api].append(StagePlan(DEFAULT_STAGE))
     plans = {api: tuple(sorted(own, key=lambda s: s.name)) for api, own in found.items()}
     return Stages(plans, tuple(problems))
 
 
-def attached(
-    referrer: ObjectRef,
-    api: ObjectRef,
-    inventory: Inventory,
-    apis: dict[ObjectRef, ApiPlan],
-    known_apis: frozenset[ObjectRef],
-    problems: list[Problem],
-    field: str = "spec.apiRef",
-) -> bool:
-    """Whether an object may take part in the API that it names; else why not."""
-    if api not in known_apis:
-        message = f"there is no {api}"
-        problems.append(Problem(referrer, field, Reason.REF_NOT_FOUND, message))
-        return False
-    if not inventory.permits(referrer, GROUP, api):
-        message = f"no ReferenceGrant in {api.namespace} allows a reference to {api}"
-        problems.append(Problem(referrer, field, Reason.REF_NOT_PERMITTED, message))
-        return False
-    if api not in apis:
-        message = f"{api} is not served; its own conditions say why"
-        problems.append(Problem(referrer, field, Reason.REF_NOT_ACCEPTED, message))
-        return False
-    return True
-
-
-def _plan(document: Document, limits: Iterable[Restriction]) -> StagePlan:
+def _plan(document: Document, pin: Pin | None) -> StagePlan:
     spec: stages.StageSpec = document.content.spec
     log = spec.access_log_settings
     return StagePlan(
         name=spec.stage_name,
         ref=document.ref,
         variables=spec.variables,
-        restrictions=(*_restrictions(document), *limits),
+        restrictions=tuple(_restrictions(document)),
         access_log=AccessLog(format=log.format, destination=log.destination or "") if log else None,
         metrics=_metrics(spec),
+        pin=pin,
     )
 
 
@@ -207,37 +191,3 @@ def _metrics(spec: stages.StageSpec) -> Metrics:
         else:
             by_key[f"{method} {path}"] = method_settings.metrics_enabled
     return Metrics(everything, by_key)
-
-
-def _limits_of_plans(
-    inventory: Inventory,
-    apis: dict[ObjectRef, ApiPlan],
-    known_apis: frozenset[ObjectRef],
-    problems: list[Problem],
-) -> dict[tuple[ObjectRef, str], list[Restriction]]:
-    """What the throttles and quotas of UsagePlans, which are not built, must close."""
-    limits: dict[tuple[ObjectRef, str], list[Restriction]] = {}
-    for document in sorted(inventory.of_kind("UsagePlan"), key=lambda d: d.ref):
-        if not isinstance(document.content, access.UsagePlan):
-            continue
-        for position, opened in enumerate(document.content.spec.api_stages):
-            reference = opened.api_ref
-            api = referred(document.ref, reference.kind, reference.namespace, reference.name)
-            field = field_path("spec", "apiStages", position, "apiRef")
-            if not attached(document.ref, api, inventory, apis, known_apis, problems, field):
-                continue
-            limits.setdefault((api, opened.stage), []).extend(_of_plan(document, position))
-    return limits
-
-
-def _of_plan(document: Document, position: int) -> Iterator[Restriction]:
-    for field in document.unbuilt:
-        reason = f"{document.ref}: {field.field} is not built yet"
-        match field.steps:
-            case ("spec", "apiStages", at, *_):
-                if at == position:
-                    throttled = document.content.spec.api_stages[position].throttle
-                    for key in throttled:
-                        yield Restriction(reason, key=key)
-            case _:
-                yield Restriction(reason)

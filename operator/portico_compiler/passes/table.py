@@ -9,8 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import assert_never
 
 from portico_compiler.conditions import RouteRow
-from portico_compiler.passes.routes import CompiledRoute
-from portico_compiler.passes.shards import CompiledApi
+from portico_compiler.passes.shards import CompiledApi, Served
 from portico_compiler.passes.stages import DEFAULT_STAGE
 from portico_compiler.problems import ObjectRef
 from portico_compiler.world import Settings
@@ -42,13 +41,24 @@ def addresses(apis: list[CompiledApi], settings: Settings) -> Mapping[ObjectRef,
     return found
 
 
+def provisional(apis: list[CompiledApi], settings: Settings) -> Mapping[ObjectRef, str]:
+    """URL of each implicit `$default` that goes once a Stage of its API is programmed."""
+    return {
+        api.plan.document.ref: f"{base_url(api, stage.name, settings)}/"
+        for api in apis
+        if api.plan.spec.default_stage == "Auto"
+        for stage in api.stages
+        if stage.ref is None
+    }
+
+
 def rows(apis: list[CompiledApi], settings: Settings) -> Iterator[RouteRow]:
-    """Every Route in every stage that it serves."""
+    """Every route in every stage that serves it."""
     for api in apis:
         for stage in api.stages:
             base = base_url(api, stage.name, settings)
-            for compiled in api.routes:
-                yield _row(api, stage.name, base, compiled, compiled.in_stage(stage.name))
+            for served in api.served(stage):
+                yield _row(api, stage.name, base, served)
 
 
 def base_url(api: CompiledApi, stage: str, settings: Settings) -> str:
@@ -60,27 +70,25 @@ def base_url(api: CompiledApi, stage: str, settings: Settings) -> str:
     return f"{settings.scheme}://{api.plan.host}{port}{prefix}"
 
 
-def _row(
-    api: CompiledApi, stage: str, base: str, compiled: CompiledRoute, route: Route
-) -> RouteRow:
-    key = compiled.document.key
+def _row(api: CompiledApi, stage: str, base: str, served: Served) -> RouteRow:
+    route = served.route
     refusal = _refusal(api, route)
     return RouteRow(
         api=api.plan.document.ref,
         stage=stage,
         key=route.key,
-        url=f"{base}{key.path if key and key.path else '/'}",
+        url=f"{base}{served.path or '/'}",
         target=summary(route.integration),
         accepted=not refusal,
-        route=compiled.document.ref,
+        route=served.source,
         message=refusal,
     )
 
 
 def _refusal(api: CompiledApi, route: Route) -> str:
     """Why requests are answered 500; empty when they are not."""
-    if api.plan.broken:
-        return api.plan.broken
+    if api.broken:
+        return api.broken
     closed = [policy.reason for policy in route.policies if isinstance(policy, FailClosed)]
     if closed:
         return "; ".join(closed)

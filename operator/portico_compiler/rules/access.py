@@ -24,8 +24,9 @@ def authorizer_says_how_it_decides(document: access.Authorizer) -> Faults:
             yield Fault("spec.jwtConfiguration", COMBINATION, "JWT needs an issuer")
         return
     if spec.authorizer_type == "COGNITO_USER_POOLS":
-        if not spec.provider_arns:
-            yield Fault("spec.providerARNs", COMBINATION, "COGNITO_USER_POOLS needs a pool")
+        if not spec.provider_arns and spec.jwt_configuration is None:
+            message = "COGNITO_USER_POOLS needs a pool, or an issuer in jwtConfiguration"
+            yield Fault("spec.providerARNs", COMBINATION, message)
         return
     given = [name for name in ("service", "url", "function") if getattr(spec, name)]
     if len(given) != 1:

@@ -140,6 +140,22 @@ def authorization_type_exists_on_its_api(document: routes.Route) -> Faults:
         yield Fault("spec.authorizationType", COMBINATION, message)
 
 
+def authorizer_is_asked_when_it_is_named(document: routes.Route) -> Faults:
+    """Without its type the route would be open, which is not what was meant."""
+    spec = document.spec
+    if spec.authorizer_ref is not None and spec.authorization_type in ("NONE", "AWS_IAM"):
+        message = f"authorizationType {spec.authorization_type} asks no authorizer"
+        yield Fault("spec.authorizerRef", COMBINATION, message)
+
+
+def scopes_are_those_of_a_token(document: routes.Route) -> Faults:
+    """AWS §3.3, §4.9: other types have no scopes, so nobody would look at them."""
+    spec = document.spec
+    if spec.authorization_scopes and spec.authorization_type not in ("JWT", "COGNITO_USER_POOLS"):
+        message = f"only tokens have scopes: not with authorizationType {spec.authorization_type}"
+        yield Fault("spec.authorizationScopes", COMBINATION, message)
+
+
 _PARAMETER = re.compile(
     r"(method|route)\.request\.(path|querystring|multivaluequerystring|header|multivalueheader)"
     r"\.[a-zA-Z0-9._$-]+\Z"
@@ -173,5 +189,7 @@ ROUTE_RULES: tuple[Rule, ...] = (
     integration_responses_are_patterns,
     authorizer_is_named_where_one_is_needed,
     authorization_type_exists_on_its_api,
+    authorizer_is_asked_when_it_is_named,
+    scopes_are_those_of_a_token,
     request_parameters_are_named_as_aws_names_them,
 )

@@ -29,10 +29,14 @@ APPLY = "application/apply-patch+yaml"
 class ApiError(Exception):
     """The API server refused, or could not be reached (status 0)."""
 
-    def __init__(self, status: int, reason: str, message: str) -> None:
+    def __init__(
+        self, status: int, reason: str, message: str, retry_after: float | None = None
+    ) -> None:
         super().__init__(f"{status} {reason}: {message}" if status else message)
         self.status = status
         self.reason = reason
+        self.retry_after = retry_after
+        """Seconds that the server asks to wait (RFC 9110 §10.2.3); None: it does not say."""
 
 
 class NotACluster(Exception):
@@ -155,7 +159,7 @@ class KubeClient:
             ) as response:
                 content = await response.read()
                 if response.status >= 400:
-                    raise _error(response.status, content)
+                    raise _error(response.status, content, response.headers.get("Retry-After"))
                 return content
         except (aiohttp.ClientError, OSError, TimeoutError) as why:
             raise ApiError(0, "Unreachable", f"{path}: {_said(why)}") from why
@@ -246,11 +250,13 @@ def _said(why: BaseException) -> str:
     return str(why) or type(why).__name__
 
 
-def _error(status: int, content: bytes) -> ApiError:
+def _error(status: int, content: bytes, retry_after: str | None = None) -> ApiError:
+    # API servers give seconds; a date is a proxy's, and no reason to wait for long.
+    wait = float(retry_after) if retry_after and retry_after.isdecimal() else None
     try:
         said = msgspec.json.decode(content)
     except (msgspec.DecodeError, UnicodeDecodeError):
         said = None
     if not isinstance(said, dict):
-        return ApiError(status, "", content[:200].decode(errors="replace"))
-    return ApiError(status, str(said.get("reason", "")), str(said.get("message", "")))
+        return ApiError(status, "", content[:200].decode(errors="replace"), wait)
+    return ApiError(status, str(said.get("reason", "")), str(said.get("message", "")), wait)

@@ -57,15 +57,12 @@ async def _pages(
     selector: str,
 ) -> Listing:
     items: list[Any] = []
-    params = {"limit": str(PAGE)}
-    chosen = selector or resource.selector
-    if chosen:
-        params["labelSelector"] = chosen
-    where = namespace if resource.namespaced else ""
+    path, params = resource.scope(namespace)
+    params["limit"] = str(PAGE)
+    if selector:
+        params["labelSelector"] = selector
     while True:
-        page = decode(
-            await client.request("GET", resource.path(where), params=params, accept=accept)
-        )
+        page = decode(await client.request("GET", path, params=params, accept=accept))
         metadata = page.get("metadata") or {}
         items.extend(read(raw) for raw in page.get("items") or ())
         if not metadata.get("continue"):

@@ -61,10 +61,10 @@ class Reflector:
     ) -> None:
         self._client = client
         self._resource = resource
-        self._path = resource.path(namespace if resource.namespaced else "")
+        self._path, self._parameters = resource.scope(namespace)
         self._namespace = namespace
         self._sink = sink
-        self._selector = selector or resource.selector
+        self._selector = selector
         self._absent_every = absent_every
 
     async def run(self) -> None:
@@ -121,7 +121,7 @@ class Reflector:
 
     async def _stream(self, version: str) -> tuple[str, bool]:
         """One watch: the version it came to, and whether the server still knows it."""
-        params = {
+        params = self._parameters | {
             "watch": "true",
             "allowWatchBookmarks": "true",
             "resourceVersion": version,

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from portico_compiler.manifests.kinds import GROUP, KINDS
 
 VERSION = "v1alpha1"
+NAMESPACE = "Namespace"
 REVISION_SELECTOR = "portico.dev/revision"
 """Label of the ControllerRevisions that are ours; a cluster has many others."""
 
@@ -36,6 +37,19 @@ class Resource(NamedTuple):
         where = f"/namespaces/{namespace}" if namespace else ""
         rest = "".join(f"/{part}" for part in (name, subresource) if part)
         return f"{root}{where}/{self.plural}{rest}"
+
+    def scope(self, namespace: str) -> tuple[str, dict[str, str]]:
+        """Path and parameters of a list or watch of one namespace; empty: the cluster.
+
+        Namespaces themselves are in none; one alone is asked for by its name, because that is how
+        RBAC limits who may see it.
+        """
+        parameters = {"labelSelector": self.selector} if self.selector else {}
+        if self.namespaced:
+            return self.path(namespace), parameters
+        if namespace and self.kind == NAMESPACE:
+            parameters["fieldSelector"] = f"metadata.name={namespace}"
+        return self.path(), parameters
 
 
 def _ours(kind: str, plural: str) -> Resource:
@@ -71,9 +85,11 @@ CORE: dict[str, Resource] = {
         Resource(
             "ControllerRevision", "apps", "v1", "controllerrevisions", selector=REVISION_SELECTOR
         ),
+        Resource(NAMESPACE, "", "v1", "namespaces", namespaced=False),
     )
 }
-"""Kubernetes' kinds, required in the namespaces that are referred to."""
+"""Kubernetes' kinds, required in the namespaces that are referred to; namespaces themselves where
+something chooses by their labels."""
 
 GRANTS: tuple[Resource, ...] = tuple(
     Resource("ReferenceGrant", "gateway.networking.k8s.io", version, "referencegrants")

@@ -1,8 +1,9 @@
-"""StatusWriter: applies statuses, many at once, at a bounded rate, and only while leading.
+"""StatusWriter: applies statuses, many in flight over pooled connections, only while leading.
 
-Called by the status loop. Promises: server-side apply on /status with the object's uid, so that a
-status never lands on a namesake; 200 a second with a burst; nothing is sent once the Lease could
-be somebody else's.
+Called by the status loop, which decides whose turn it is. Promises: server-side apply on /status
+with the object's uid, so that a status never lands on a namesake; as fast as `write_flow` lets it;
+nothing is sent once the Lease could be somebody else's; every write that is begun is answered for,
+and whatever the API server says is an outcome, never an exception.
 """
 
 from __future__ import annotations
@@ -11,22 +12,29 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from portico_compiler import ObjectRef
 from portico_operator.cluster.client import APPLY, ApiError, KubeClient, decode
 from portico_operator.cluster.resources import OURS, VERSION
 from portico_operator.objects import ClusterObject, Unreadable, read
+from portico_operator.tasks import end, spawn
+from portico_operator.write_flow import WriteFlow
 
 _log = logging.getLogger(__name__)
 
 FIELD_MANAGER = "portico-operator"
-RATE = 200.0
-"""Writes a second, in the long run."""
-BURST = 400.0
-"""Writes at once, after a quiet time."""
 _TIMEOUT_S = 2.0
 """Shorter than the margin of a Lease: a write must not outlive our leading."""
+_PARAMETERS = {"fieldManager": FIELD_MANAGER, "force": "true", "fieldValidation": "Strict"}
+_BUSY = frozenset({0, 429, 502, 503, 504})
+"""Says something about the server and nothing about the object; 0: no answer in time."""
+_AGAIN_S: Final = {404: 1.0, 409: 0.2, 500: 1.0}
+"""Gone, or an API server that is just starting; a namesake by now, or somebody was quicker; a
+webhook that failed. If it is about the object, its own event says so in the meantime."""
+_REFUSED_S: Final = 10.0
+"""Another version of the CRD, a missing right: until somebody does something about it."""
+_SAID_EVERY_S: Final = 10.0
 
 
 class Outcome(NamedTuple):
@@ -34,8 +42,11 @@ class Outcome(NamedTuple):
 
     written: ClusterObject | None
     """The object as it is now; None: not written."""
-    retry: bool
-    """It is worth trying again."""
+    again: float | None = None
+    """Seconds after which it is worth trying again; None: it was written, or others lead."""
+
+
+Done = Callable[[ObjectRef, Outcome], None]
 
 
 class StatusWriter:
@@ -46,82 +57,83 @@ class StatusWriter:
         client: KubeClient,
         may_write: Callable[[], bool],
         *,
-        rate: float = RATE,
-        burst: float = BURST,
+        flow: WriteFlow | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._client = client
         self._may_write = may_write
         self._clock = clock
-        self._rate = rate
-        self._burst = burst
-        self._tokens = burst
-        self._at = clock()
+        self._flow = flow or WriteFlow(clock())
+        self._under_way: set[asyncio.Task[None]] = set()
+        self._said: dict[int, float] = {}
+        """Status of a refusal to when it was logged."""
 
     def room(self) -> int:
         """How many writes may begin now."""
-        now = self._clock()
-        self._tokens = min(self._burst, self._tokens + (now - self._at) * self._rate)
-        self._at = now
-        return int(self._tokens)
+        return self._flow.room(self._clock())
 
-    async def write(self, ref: ObjectRef, uid: str, status: dict[str, Any]) -> Outcome:
-        """One status; never raises for what the API server says."""
-        self._tokens -= 1
-        if not self._may_write():
-            return Outcome(None, retry=False)
+    def next_time(self) -> float:
+        """When there may be room without a write ending."""
+        return self._flow.next_time(self._clock())
+
+    def begin(self, ref: ObjectRef, uid: str, status: dict[str, Any], done: Done) -> None:
+        """One status; returns at once, and `done` is told what became of it."""
+        self._flow.begun(self._clock())
+        task = spawn(self._write(ref, uid, status, done), name="status write")
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+
+    async def close(self) -> None:
+        """Cut what is under way: nobody is told of it any more."""
+        await end(list(self._under_way))
+
+    async def _write(self, ref: ObjectRef, uid: str, status: dict[str, Any], done: Done) -> None:
+        began = self._clock()
+        try:
+            if not self._may_write():
+                done(ref, Outcome(None))
+                return
+            try:
+                written = await self._apply(ref, uid, status)
+            except ApiError as why:
+                done(ref, Outcome(None, self._failed(ref, why, began)))
+            else:
+                self._flow.answered()
+                done(ref, Outcome(written))
+        finally:
+            self._flow.ended()
+
+    async def _apply(self, ref: ObjectRef, uid: str, status: dict[str, Any]) -> ClusterObject:
         resource = OURS[ref.kind]
         metadata = {"name": ref.name, "uid": uid}
         if ref.namespace:
             metadata["namespace"] = ref.namespace
-        body = {
-            "apiVersion": f"{resource.group}/{VERSION}",
-            "kind": ref.kind,
-            "metadata": metadata,
-            "status": status,
-        }
+        answer = await self._client.request(
+            "PATCH",
+            resource.path(ref.namespace, ref.name, "status"),
+            params=_PARAMETERS,
+            body={
+                "apiVersion": f"{resource.group}/{VERSION}",
+                "kind": ref.kind,
+                "metadata": metadata,
+                "status": status,
+            },
+            content_type=APPLY,
+            timeout=_TIMEOUT_S,
+        )
         try:
-            answer = await self._client.request(
-                "PATCH",
-                resource.path(ref.namespace, ref.name, "status"),
-                params={
-                    "fieldManager": FIELD_MANAGER,
-                    "force": "true",
-                    "fieldValidation": "Strict",
-                },
-                body=body,
-                content_type=APPLY,
-                timeout=_TIMEOUT_S,
-            )
-            return Outcome(read(ref.kind, decode(answer)), retry=False)
-        except ApiError as why:
-            return _failed(ref, why)
-        except Unreadable:
-            return Outcome(None, retry=False)
+            return read(ref.kind, decode(answer))
+        except Unreadable as why:
+            raise ApiError(0, "Undecodable", f"the answer is no object: {why}") from why
 
-
-def _failed(ref: ObjectRef, why: ApiError) -> Outcome:
-    if why.status in (404, 409):
-        # Deleted, or a namesake by now: its own event says what it needs.
-        return Outcome(None, retry=False)
-    if why.status in (400, 403, 422):
-        _log.error("the status of %s is refused: %s", ref, why)
-        return Outcome(None, retry=False)
-    _log.warning("the status of %s could not be written: %s", ref, why)
-    return Outcome(None, retry=True)
-
-
-async def write_all(
-    writer: StatusWriter,
-    writes: list[tuple[ObjectRef, str, dict[str, Any]]],
-    done: Callable[[ObjectRef, Outcome], None],
-    width: int = 16,
-) -> None:
-    """Several at once; `done` is told of each."""
-    waiting = iter(writes)
-
-    async def one_after_another() -> None:
-        for ref, uid, status in waiting:
-            done(ref, await writer.write(ref, uid, status))
-
-    await asyncio.gather(*(one_after_another() for _ in range(min(width, len(writes)))))
+    def _failed(self, ref: ObjectRef, why: ApiError, began: float) -> float:
+        """Seconds after which to try again."""
+        now = self._clock()
+        if now - self._said.get(why.status, -_SAID_EVERY_S) >= _SAID_EVERY_S:
+            self._said[why.status] = now
+            _log.warning("the status of %s could not be written: %s", ref, why)
+        if why.status in _BUSY:
+            self._flow.set_back(began, now, why.retry_after)
+            return 0.0
+        self._flow.answered()
+        return max(why.retry_after or 0.0, _AGAIN_S.get(why.status, _REFUSED_S))

@@ -42,6 +42,9 @@ class Board:
         """Of the manifest; empty: nothing was published yet."""
         self.content = ""
         self.marks: Marks = {}
+        """How far this operator has looked."""
+        self.changed: Marks = {}
+        """The newest changes in what is offered."""
         self.sequence = 0
         """Of the endpoints."""
         self._manifest = b""
@@ -61,7 +64,7 @@ class Board:
         content = content_digest(manifest)
         # A manifest's marks stand even where they are lower: it is this operator's own world,
         # which only goes forward, and a kind may have been deleted with all its objects.
-        self.marks = dict(manifest.marks)
+        self.marks = self.changed = dict(manifest.marks)
         if content == self.content:
             return False
         self._manifest = encode(manifest)
@@ -69,7 +72,7 @@ class Board:
         return True
 
     def advance(self, marks: Mapping[str, str]) -> None:
-        """What is offered holds up to here."""
+        """What is offered holds up to here: nothing has changed in it since."""
         self._frames.clear()
         self.marks = merged(self.marks, dict(marks))
 
@@ -108,6 +111,7 @@ class Board:
                 digest=self.digest,
                 content=self.content,
                 marks=self.marks,
+                changed=self.changed,
             )
         )
 
@@ -123,7 +127,12 @@ class Board:
         return self._made(
             ("advance",),
             lambda: encode_frame(
-                Advance(digest=self.digest, content=self.content, marks=self.marks)
+                Advance(
+                    digest=self.digest,
+                    content=self.content,
+                    marks=self.marks,
+                    changed=self.changed,
+                )
             ),
         )
 

@@ -1,34 +1,27 @@
 """Fleet: which pods of a class are live, and which serve what was published. [pure]
 
 Fed by the stream server (streams and acknowledgements) and by the reflector of EndpointSlices
-(live pods); read by status. Promises: a change is programmed only when *every* live pod has
-acknowledged it, stream or no stream; what a pod took from another replica counts when it makes
-the pod do the same, or when that replica had seen all of this one's world. Time comes in.
+(live pods); read by status. Promises: this is the one place that says whether something is
+programmed: when *every* live pod has acknowledged it, stream or no stream. What a pod took from
+another replica counts when it makes the pod do the same, or when that replica is of the same build
+and had seen all of this one's world. Time comes in.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal, NamedTuple
 
 from portico_ir.stream import WHOLE, Acknowledgement, Marks, is_forward
-from portico_operator.ports import PodReport
+from portico_operator.pods import PodState
 
 _REMEMBERED: Final = 256
 """Publications that an acknowledgement can be placed among."""
-_NAMED: Final = 3
-"""Pods that a message names."""
-
-
-class Candidate(NamedTuple):
-    """A pod as an EndpointSlice of the class's Service shows it."""
-
-    uid: str
-    name: str
-    ready: bool
-    terminating: bool = False
+_NAMED: Final = 5
+"""Pods that a message names; it counts the rest."""
 
 
 class Propagation(NamedTuple):
@@ -39,40 +32,133 @@ class Propagation(NamedTuple):
     """Since the change that it stands for."""
 
 
-Reason = Literal["Programmed", "NoDataPlane", "Unreachable", "Pending", "Refused"]
+Reason = Literal[
+    "Programmed", "NoDataPlane", "Unreachable", "Pending", "Refused", "NotAccepted", "NotDeployed"
+]
 
 
 class Programming(NamedTuple):
-    """The Programmed condition of whatever is made of some units."""
+    """A Programmed condition; for the last two reasons the fleet need not be asked."""
 
     is_true: bool
     reason: Reason
     message: str = ""
 
+    @property
+    def is_settled(self) -> bool:
+        """It need not be waited for: nothing that is under way changes it."""
+        return self.reason not in ("Pending", "Unreachable")
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+
+PROGRAMMED: Final = Programming(True, "Programmed")
+NO_DATA_PLANE: Final = Programming(False, "NoDataPlane", "no data-plane pod of the class is ready")
+
+
+class Refusal(NamedTuple):
+    """A unit that a pod does not take."""
+
+    reason: str
+    since: int = 0
+    """The first publication of which it does not; what is older still serves as it was."""
+
+
+class LivePod(NamedTuple):
+    """A pod that gets traffic: ready and not terminating (design.md §3)."""
+
+    name: str
+    serial: int = 0
+    """Of the newest publication it is known to serve; 0: of none."""
+    is_reachable: bool = True
+    """It has a stream to this replica."""
+    refused: Mapping[str, Refusal] = {}
+    """Units that it keeps in a previous version."""
+    rejected: int = 0
+    """The newest publication of which it takes nothing at all."""
+    fault: str = ""
+    """Why it does not."""
+    build: str = ""
+    """Of another operator's version, which it takes its configuration from; empty: of ours."""
+
+
 class Standing:
-    """Where the fleet is."""
+    """Where the fleet of a class is at one moment."""
 
-    live: tuple[str, ...]
-    """Names of live pods."""
-    acknowledged: tuple[str, ...]
-    """Those that serve the latest publication."""
-    pending: tuple[str, ...]
-    """Those that have a stream and serve something else."""
-    unreachable: tuple[str, ...]
-    """Those without a stream."""
-    refused: Mapping[str, Mapping[str, str]]
-    """Unit id to pod name to reason."""
-    propagation: float | None
-    """Seconds that the last acknowledged publication took."""
+    __slots__ = ("_refusing", "_serials", "_took", "live", "serial", "unreachable")
+
+    def __init__(
+        self, live: Iterable[LivePod] = (), serial: int = 0, took: Mapping[int, float] | None = None
+    ) -> None:
+        self.live = tuple(sorted(live, key=lambda pod: pod.name))
+        self.serial = serial
+        """Of the latest publication; 0: none yet."""
+        self.unreachable = tuple(pod.name for pod in self.live if not pod.is_reachable)
+        """Names of pods without a stream: never acknowledged (design.md §3)."""
+        self._serials = sorted(pod.serial if pod.is_reachable else 0 for pod in self.live)
+        self._refusing = [pod for pod in self.live if pod.refused or pod.fault]
+        self._took = took or {}
+
+    @property
+    def pods(self) -> int:
+        """How many are live."""
+        return len(self.live)
+
+    @property
+    def settled(self) -> int | None:
+        """The newest publication that every live pod serves; None: there is no live pod."""
+        return self._serials[0] if self._serials else None
+
+    @property
+    def refused(self) -> dict[str, dict[str, str]]:
+        """Unit id to pod name to reason."""
+        found: dict[str, dict[str, str]] = {}
+        for pod in self._refusing:
+            for unit, refusal in pod.refused.items():
+                found.setdefault(unit, {})[pod.name] = refusal.reason
+        return found
+
+    def having(self, serial: int) -> int:
+        """How many live pods serve this publication."""
+        return len(self._serials) - bisect_left(self._serials, max(serial, 1))
+
+    def took(self, serial: int) -> float | None:
+        """Seconds that this publication took to every live pod; None: not known."""
+        return self._took.get(serial)
+
+    def programmed(self, serial: int, units: Collection[str] = ()) -> Programming:
+        """Whether every live pod serves these units as publication `serial` has them."""
+        if not self.live:
+            return NO_DATA_PLANE
+        if self.unreachable:
+            return Programming(False, "Unreachable", f"no stream from {_named(self.unreachable)}")
+        refusals = list(self._refusals(serial, units)) if self._refusing else ()
+        if refusals:
+            return Programming(False, "Refused", _listed(refusals))
+        late = [pod for pod in self.live if pod.serial < max(serial, 1)]
+        if late:
+            return Programming(False, "Pending", f"not yet acknowledged by {_named(_lag(late))}")
+        return PROGRAMMED
+
+    def _refusals(self, serial: int, units: Collection[str]) -> Iterable[str]:
+        for pod in self._refusing:
+            if pod.serial < serial:
+                # A unit that it refused of an older publication may be good by now.
+                if serial <= pod.rejected:
+                    yield f"{pod.name} refused it: {pod.fault}"
+                continue
+            for unit in units:
+                refusal = pod.refused.get(unit)
+                if refusal is not None and refusal.since <= serial:
+                    yield f"{pod.name} refused it: {refusal.reason}"
+                    break
+
+
+NOBODY: Final = Standing()
 
 
 class _Publication(NamedTuple):
     serial: int
     content: str
     marks: Marks
-    build: str
     changed_at: float
 
 
@@ -82,64 +168,56 @@ class _Pod:
     streams: int = 0
     said: Acknowledgement | None = None
     serial: int = 0
-    """Of the newest publication it is known to serve."""
-    refused: Mapping[str, str] = field(default_factory=dict)
+    rejected: int = 0
+    build: str = ""
+    refused: Mapping[str, Refusal] = field(default_factory=dict)
+    fault: str = ""
 
 
 class Fleet:
     """The pods of one class."""
 
-    def __init__(self) -> None:
+    def __init__(self, build: str = "") -> None:
+        self._build = build
+        """Of this replica."""
         self._pods: dict[str, _Pod] = {}
         self._live: dict[str, str] = {}
         self._recent: deque[_Publication] = deque(maxlen=_REMEMBERED)
         self._unsettled: deque[_Publication] = deque(maxlen=_REMEMBERED)
-        self._last: float | None = None
-        self._digests: dict[str, str] = {}
-        """Content to the digest of the newest manifest that has it."""
+        self._took: dict[int, float] = {}
+        self._standing: Standing | None = None
 
     # What happens.
 
     def published(
-        self,
-        *,
-        digest: str,
-        content: str,
-        marks: Mapping[str, str],
-        build: str,
-        changed_at: float,
-        now: float,
+        self, *, content: str, marks: Mapping[str, str], changed_at: float, now: float
     ) -> list[Propagation]:
         """Something new is offered; pods that serve the like already have it."""
-        latest = _Publication(self.serial + 1, content, dict(marks), build, changed_at)
-        self._recent.append(latest)
-        self.renamed(content, digest)
-        if self._live:  # otherwise there is nobody to measure
+        latest = _Publication(self.serial + 1, content, dict(marks), changed_at)
+        # Nobody to measure, or no change: a replica that starts offers what pods serve already.
+        if self._live and self._recent:
             self._unsettled.append(latest)
+        self._recent.append(latest)
         for pod in self._pods.values():
-            self._place(pod)
+            if pod.said is not None:
+                self._place(pod, pod.said)
         return self._settle(now)
 
-    def renamed(self, content: str, digest: str) -> None:
-        """The newest manifest with this content; only its marks are other than before."""
-        self._digests[content] = digest
-        while len(self._digests) > _REMEMBERED:
-            del self._digests[next(iter(self._digests))]
-
-    def set_pods(self, candidates: Iterable[Candidate], now: float) -> list[Propagation]:
+    def set_pods(self, states: Iterable[PodState], now: float) -> list[Propagation]:
         """The class's pods: live is who is ready and not terminating."""
-        self._live = {c.uid: c.name for c in candidates if c.ready and not c.terminating}
+        self._live = {pod.uid: pod.name for pod in states if pod.ready and not pod.terminating}
         self._drop_gone()
         return self._settle(now)
 
     def joined(self, uid: str, name: str) -> None:
         """A pod has opened a stream."""
-        pod = self._pods.setdefault(uid, _Pod(name))
-        pod.name = name
-        pod.streams += 1
+        before = self._pods.get(uid)
+        # Perhaps another process than the one that spoke before: it says again what it serves.
+        self._pods[uid] = _Pod(name, streams=1 if before is None else before.streams + 1)
+        self._standing = None
 
     def left(self, uid: str) -> None:
-        """A stream has ended; what a live pod said last stays true of it."""
+        """A stream has ended."""
         pod = self._pods.get(uid)
         if pod is not None:
             pod.streams -= 1
@@ -150,8 +228,14 @@ class Fleet:
         pod = self._pods.get(uid)
         if pod is None:
             return []
-        pod.said = said
-        self._place(pod)
+        before = self._live_pod(uid, pod.name)
+        # Whose offer it rejects need not be ours; then it is what was there to be had by now.
+        pod.said, pod.rejected = said, 0
+        self._place(pod, said)
+        if WHOLE in said.refused and not pod.rejected:
+            pod.rejected = self.serial
+        if self._live_pod(uid, pod.name) == before:
+            return []  # only marks have moved
         return self._settle(now)
 
     # What follows from it.
@@ -165,100 +249,93 @@ class Fleet:
         """Whether the pod counts."""
         return uid in self._live
 
-    def told(self, uid: str) -> tuple[int, str, Mapping[str, str]]:
-        """What status can tell of a pod: publication, manifest, refusals."""
+    def said(self, uid: str) -> Acknowledgement | None:
+        """What a pod with a stream said last."""
         pod = self._pods.get(uid)
-        if pod is None or pod.said is None:
-            return (0, "", {})
-        return (pod.serial, pod.said.digest, pod.refused)
+        return pod.said if pod is not None and pod.streams > 0 else None
 
-    def settled(self) -> int | None:
-        """The newest publication that every live pod serves; None: there is no live pod."""
-        if not self._live:
-            return None
-        return min(self._serial_of(uid) for uid in self._live)
+    def told(self, uid: str) -> tuple[int, str, Mapping[str, Refusal]]:
+        """What status can tell of a pod: the publication it serves, why it takes nothing newer,
+        and what it refuses of that."""
+        pod = self._pods.get(uid)
+        return (0, "", {}) if pod is None else (pod.serial, pod.fault, pod.refused)
 
     def standing(self) -> Standing:
-        """Where everybody is."""
-        latest = self.serial
-        unreachable = self._unreachable()
-        has = [uid for uid in self._live if latest and self._serial_of(uid) >= latest]
-        lacks = [uid for uid in self._live if uid not in has and uid not in unreachable]
-        refused: dict[str, dict[str, str]] = {}
-        for uid, name in self._live.items():
-            for unit, reason in self._refused_by(uid).items():
-                refused.setdefault(unit, {})[name] = reason
-        return Standing(
-            live=self._names(self._live),
-            acknowledged=self._names(has),
-            pending=self._names(lacks),
-            unreachable=self._names(unreachable),
-            refused=refused,
-            propagation=self._last,
-        )
+        """Where everybody is; the same object until somebody moves."""
+        if self._standing is None:
+            live = (self._live_pod(uid, name) for uid, name in self._live.items())
+            self._standing = Standing(live, self.serial, dict(self._took))
+        return self._standing
 
     def programmed(self, units: Collection[str], serial: int) -> Programming:
         """Whether every live pod serves these units as publication `serial` has them."""
-        if not self._live:
-            return Programming(False, "NoDataPlane", "no data-plane pod of the class is ready")
-        if unreachable := self._unreachable():
-            named = _named(self._names(unreachable))
-            return Programming(False, "Unreachable", f"no stream from {named}")
-        for uid, name in self._live.items():
-            refused = self._refused_by(uid)
-            for unit in (*units, WHOLE):
-                if unit in refused:
-                    return Programming(False, "Refused", f"{name} refused it: {refused[unit]}")
-        if late := [uid for uid in self._live if self._serial_of(uid) < serial]:
-            named = _named(self._names(late))
-            return Programming(False, "Pending", f"not yet acknowledged by {named}")
-        return Programming(True, "Programmed")
-
-    def reports(self) -> dict[str, PodReport]:
-        """What pods with a stream say, in terms of this replica's own manifests."""
-        found: dict[str, PodReport] = {}
-        for uid, pod in self._pods.items():
-            if pod.streams > 0:
-                said = pod.said
-                serving = said is not None and WHOLE not in said.refused
-                found[uid] = PodReport(
-                    uid=uid,
-                    name=pod.name,
-                    manifest=self._digests.get(said.content, said.digest)
-                    if said and serving
-                    else "",
-                    marks=said.marks if said and serving else {},
-                    refused=said.refused if said else {},
-                )
-        return found
+        return self.standing().programmed(serial, units)
 
     # Within.
 
-    def _place(self, pod: _Pod) -> None:
+    def _live_pod(self, uid: str, name: str) -> LivePod:
+        pod = self._pods.get(uid)
+        if pod is None or not pod.streams:
+            return LivePod(name, is_reachable=False)
+        return LivePod(
+            name,
+            pod.serial,
+            refused=pod.refused,
+            rejected=pod.rejected,
+            fault=pod.fault,
+            build=pod.build,
+        )
+
+    def _place(self, pod: _Pod, said: Acknowledgement) -> None:
         """Find the newest publication that what the pod said amounts to."""
-        said = pod.said
-        if said is None:
+        same = next((p.serial for p in reversed(self._recent) if p.content == said.content), 0)
+        seen = self._seen_by(said.marks)
+        pod.fault = said.refused.get(WHOLE, "")
+        if WHOLE in said.refused:  # it serves on what it had, with what it refused of that
+            pod.rejected = max(same, seen, pod.rejected)
             return
-        pod.refused = said.refused
-        if WHOLE in said.refused:
-            return  # it serves on what it had
-        placed = 0
-        for publication in reversed(self._recent):
-            if said.content == publication.content or _includes(said, publication):
-                placed = publication.serial
-                break
-        pod.serial = placed
+        news = Refusal("", pod.serial + 1)
+        pod.refused = {
+            unit: Refusal(reason, pod.refused.get(unit, news).since)
+            for unit, reason in said.refused.items()
+        }
+        if said.build == self._build:
+            pod.serial, pod.build = max(same, seen), ""
+        else:
+            # Another build may not know what this one does, so that only the same content counts
+            # for what is new. What the pod had acknowledged it has not lost by moving on, though:
+            # an upgrade of the operator is no change of all objects.
+            pod.serial = max(same, min(pod.serial, seen))
+            pod.build = "" if same else said.build
+
+    def _seen_by(self, marks: Marks) -> int:
+        """The newest publication of whose world another replica had seen all, and more. With
+        equal marks only the content counts. Marks only grow, so halving finds it."""
+        low, high = 0, len(self._recent) if marks else 0
+        while low < high:
+            middle = (low + high) // 2
+            if is_forward(marks, self._recent[middle].marks):
+                low = middle + 1
+            else:
+                high = middle
+        while low and is_forward(self._recent[low - 1].marks, marks):
+            low -= 1
+        return self._recent[low - 1].serial if low else 0
 
     def _settle(self, now: float) -> list[Propagation]:
-        settled = self.settled()
+        self._standing = None
+        settled = min((self._serial_of(uid) for uid in self._live), default=None)
         done: list[Propagation] = []
         while settled is not None and self._unsettled and self._unsettled[0].serial <= settled:
             publication = self._unsettled.popleft()
-            self._last = max(0.0, now - publication.changed_at)
-            done.append(Propagation(publication.serial, self._last))
+            seconds = self._took[publication.serial] = max(0.0, now - publication.changed_at)
+            done.append(Propagation(publication.serial, seconds))
+        while len(self._took) > _REMEMBERED:
+            del self._took[next(iter(self._took))]
         return done
 
     def _drop_gone(self) -> None:
+        self._standing = None
         self._pods = {
             uid: pod for uid, pod in self._pods.items() if pod.streams > 0 or uid in self._live
         }
@@ -267,28 +344,23 @@ class Fleet:
         pod = self._pods.get(uid)
         return pod.serial if pod is not None and pod.streams > 0 else 0
 
-    def _refused_by(self, uid: str) -> Mapping[str, str]:
-        pod = self._pods.get(uid)
-        return pod.refused if pod is not None and pod.streams > 0 else {}
 
-    def _unreachable(self) -> list[str]:
-        return [uid for uid in self._live if uid not in self._pods or not self._pods[uid].streams]
-
-    def _names(self, uids: Iterable[str]) -> tuple[str, ...]:
-        return tuple(sorted(self._live[uid] for uid in uids))
+def _lag(late: Iterable[LivePod]) -> list[str]:
+    return [
+        f"{pod.name} (it follows an operator of version {pod.build})" if pod.build else pod.name
+        for pod in late
+    ]
 
 
-def _includes(said: Acknowledgement, publication: _Publication) -> bool:
-    """Whether another replica had seen all of this one's world, and more. With equal marks only
-    the content counts; another build may make something else of any world."""
-    return (
-        said.build == publication.build
-        and is_forward(said.marks, publication.marks)
-        and not is_forward(publication.marks, said.marks)
-    )
+def _named(names: Collection[str]) -> str:
+    return _some(names, ", ", " and ")
 
 
-def _named(names: tuple[str, ...]) -> str:
-    shown = ", ".join(names[:_NAMED])
-    more = len(names) - _NAMED
-    return f"{shown} and {more} more" if more > 0 else shown
+def _listed(sayings: Collection[str]) -> str:
+    return _some(sayings, "; ", "; and ")
+
+
+def _some(texts: Collection[str], between: str, last: str) -> str:
+    shown = between.join([text for text, _ in zip(texts, range(_NAMED), strict=False)])
+    more = len(texts) - _NAMED
+    return f"{shown}{last}{more} more" if more > 0 else shown

@@ -1,6 +1,6 @@
 """The stream server: aiohttp over TLS, one task per pod, the latest state to each.
 
-The reconciler publishes into it, status reads its fleets (`ports.Delivery`, `ports.Fleet`).
+The reconciler publishes into it (`ports.Delivery`), status reads its fleets.
 Promises: nobody without a good token gets a byte of configuration, nor any of another class; a
 slow pod holds up nobody and is sent only the latest; publishing never waits.
 """
@@ -17,16 +17,15 @@ from typing import Final, Protocol
 
 from aiohttp import web
 
-from portico_ir.codec import digest, encode
 from portico_ir.model import IR_VERSION, EndpointSet, Snapshot
 from portico_ir.secrets import Redacted
-from portico_ir.stream import PATH, UNITS_PATH, Acknowledgement, content_digest
+from portico_ir.stream import PATH, UNITS_PATH, Acknowledgement
 from portico_operator.delivery.access import Access, Denial, Grant, Undecided
 from portico_operator.delivery.board import Board
-from portico_operator.delivery.fleet import Candidate, Fleet, Propagation
+from portico_operator.delivery.fleet import Fleet, Propagation
 from portico_operator.delivery.session import GOING_AWAY, Session
 from portico_operator.delivery.units import Shelf
-from portico_operator.ports import PodReport
+from portico_operator.pods import PodState
 
 _log = logging.getLogger(__name__)
 
@@ -57,7 +56,7 @@ class ClassDelivery:
     def __init__(self, name: str, build: str) -> None:
         self.name = name
         self.board = Board(name, build, IR_VERSION)
-        self.fleet = Fleet()
+        self.fleet = Fleet(build)
         self.shelf = Shelf(time.monotonic)
         self.sessions: dict[str, Session] = {}
         """By pod uid; a newer stream of a pod replaces the older."""
@@ -69,7 +68,7 @@ class ClassDelivery:
 
 
 class StreamServer:
-    """Implements `ports.Delivery` and `ports.Fleet`."""
+    """Implements `ports.Delivery`."""
 
     def __init__(
         self,
@@ -136,19 +135,15 @@ class StreamServer:
             self._measure(
                 each,
                 each.fleet.published(
-                    digest=each.board.digest,
                     content=each.board.content,
                     marks=manifest.marks,
-                    build=self._build,
                     changed_at=now if changed_at is None else changed_at,
                     now=now,
                 ),
             )
             self._changed()
-        else:
-            each.fleet.renamed(content_digest(manifest), digest(encode(manifest)))
-            if has_addresses:
-                _log.debug("endpoints changed", extra={"class": class_name})
+        elif has_addresses:
+            _log.debug("endpoints changed", extra={"class": class_name})
         each.wake()
         return each.fleet.serial
 
@@ -168,12 +163,7 @@ class StreamServer:
         each.board.advance(marks)
         each.wake()
 
-    # ports.Fleet and more of it
-
-    def reports(self, class_name: str) -> Mapping[str, PodReport]:
-        """By pod uid, of every pod with an open stream."""
-        each = self._classes.get(class_name)
-        return {} if each is None else each.fleet.reports()
+    # What pods say of it.
 
     def subscribe(self, changed: Callable[[], None]) -> None:
         """`changed` is called whenever a report came, changed or went."""
@@ -183,10 +173,10 @@ class StreamServer:
         """The pods of a class."""
         return self._class(class_name).fleet
 
-    def set_pods(self, class_name: str, candidates: Iterable[Candidate]) -> None:
+    def set_pods(self, class_name: str, states: Iterable[PodState]) -> None:
         """The class's pods as its EndpointSlices show them."""
         each = self._class(class_name)
-        self._measure(each, each.fleet.set_pods(candidates, self._clock()))
+        self._measure(each, each.fleet.set_pods(states, self._clock()))
         self._changed()
 
     def streams(self) -> dict[str, int]:

@@ -17,7 +17,9 @@ from portico_dataplane import build
 from portico_dataplane.build import Applied, Builder
 from portico_dataplane.core.credentials import Directory
 from portico_dataplane.core.egress import EgressPolicy
+from portico_dataplane.core.keyring import Keyring
 from portico_dataplane.core.router import Miss
+from portico_dataplane.core.tokens import TokenCache
 from portico_dataplane.effects.dialer import Dialer
 from portico_dataplane.http.deadlines import Deadlines
 from portico_dataplane.http.pools import Upstreams
@@ -70,7 +72,9 @@ class Build:
         self.meters = RecordingMeters()
         self.upstreams = Upstreams(Settings(), Dialer(EgressPolicy()), Deadlines(loop))
         self.targets = Targets(self.upstreams)
-        self.builder = Builder(self.meters, self.targets, Outside(Directory()))
+        self.builder = Builder(
+            self.meters, self.targets, Outside(Directory(), Keyring(), TokenCache())
+        )
 
     async def of(self, units: Units, **upstreams: tuple[Endpoint, ...]) -> Runtime:
         """The Runtime of good units."""

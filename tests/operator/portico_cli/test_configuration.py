@@ -9,7 +9,8 @@ import msgspec
 from portico_cli.configuration import Configuration, Loader
 from portico_compiler.problems import Reason
 from portico_compiler.world import Settings
-from portico_ir.model import Endpoint
+from portico_ir import codec
+from portico_ir.model import Endpoint, SignersUnit
 
 HEAD = "apiVersion: portico.dev/v1alpha1\nkind: "
 API = HEAD + "RestApi\nmetadata: {name: shop}\n"
@@ -97,17 +98,18 @@ def test_a_second_load_gives_the_same_bytes(tmp_path: Path) -> None:
     assert msgspec.json.encode(first) == msgspec.json.encode(second)
 
 
-def test_secrets_are_kept_or_referred_to(tmp_path: Path) -> None:
-    secret = "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\ndata: {k: aHVzaA==}\n"
-    listed = "apiVersion: v1\nkind: List\nitems:\n- " + secret.replace("\n", "\n  ")
-    listed = listed.replace("name: s}", "name: t, namespace: shop}")
-    (tmp_path / "a.yaml").write_text(f"{secret}stringData: {{p: quiet}}\n---\n{listed}\n")
-    kept = {o.ref.name: o.body for o in load(tmp_path).world.objects}
-    assert kept["s"]["data"]["k"].reveal() == "aHVzaA=="
-    referred = {o.ref.name: o.body for o in load(tmp_path, secrets=False).world.objects}
-    assert {k: v.reveal() for k, v in referred["s"]["stringData"].items()} == {
-        "k": "secret:default/s/k",
-        "p": "secret:default/s/p",
-    }
-    assert referred["t"]["stringData"]["k"].reveal() == "secret:shop/t/k"
-    assert all("data" not in body for body in referred.values())
+def test_what_follows_from_secrets_is_left_out_on_request(tmp_path: Path) -> None:
+    """Of API keys only digests are written in any case."""
+    (tmp_path / "a.yaml").write_text(
+        "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\nstringData:\n"
+        "  accessKeyId: AKIAIOSFODNN7EXAMPLE\n  secretAccessKey: quiet\n---\n"
+        "apiVersion: portico.dev/v1alpha1\nkind: IamUser\nmetadata: {name: u}\n"
+        "spec: {accessKeys: [{secretRef: {name: s}}]}\n"
+    )
+    for secrets, days in ((True, 9), (False, 0)):
+        found = load(tmp_path, secrets=secrets)
+        assert not found.problems
+        unit = codec.decode_unit(found.compiled.snapshot.units["signers"])
+        assert isinstance(unit, SignersUnit)
+        assert len(unit.signers["AKIAIOSFODNN7EXAMPLE"].keys) == days
+        assert b"quiet" not in codec.encode(found.compiled.snapshot)

@@ -19,6 +19,7 @@ import worlds
 from manifests import manifest, route, service
 from portico_compiler import Memo, World, compile  # noqa: A004
 from portico_ir import codec
+from portico_ir.model import GatewayUnit
 
 ROOT = Path(__file__).parents[3]
 
@@ -144,3 +145,70 @@ def test_the_example_of_the_design() -> None:
     assert result.report.problems == ()
     assert sorted(worlds.routes(result)) == ["ANY /files/{proxy+}", "GET /pets/{petId}"]
     assert yaml.safe_load(text.partition("---")[0])["kind"] == "RestApi"
+
+
+PETS, CATS = ({"service": {"name": name, "port": 80}} for name in ("pets", "cats"))
+CLASSES = [
+    manifest("PorticoClass", "public", {"default": True, "accountId": "111111111111"}),
+    manifest("PorticoClass", "edge", {"accountId": "222222222222"}),
+    service("pets", 80),
+    service("cats", 80),
+    manifest("RestApi", "shop"),
+    route("pets", "GET /", integration=PETS),
+    manifest("HttpApi", "inner", {"className": "edge"}),
+    route("cats", "GET /", "inner", "HttpApi", integration=CATS),
+]
+
+
+def by_class(raws: list[dict[str, Any]], memo: Memo | None = None, **settings: Any) -> Any:
+    world, problems = worlds.of_raws(raws, mode="cluster", **settings)
+    assert not problems
+    return compile(world, memo).snapshots
+
+
+def test_a_class_gets_its_own_units_and_addresses_and_no_others() -> None:
+    found = by_class(CLASSES, classes=("edge", "public"))
+    assert {name: sorted(snapshot.units) for name, snapshot in found.items()} == {
+        "edge": ["api/default/HttpApi/inner", "gateway", "routes/default/HttpApi/inner/*/0"],
+        "public": ["api/default/RestApi/shop", "gateway", "routes/default/RestApi/shop/*/0"],
+    }
+    assert set(found["edge"].endpoints.upstreams) == {"default/cats:80"}
+    assert set(found["public"].endpoints.upstreams) == {"default/pets:80"}
+    for name, account in (("public", "111111111111"), ("edge", "222222222222")):
+        gateway = codec.decode_unit(found[name].units["gateway"])
+        assert isinstance(gateway, GatewayUnit)
+        assert gateway.account_id == account
+        assert found[name].manifest.units.keys() == found[name].units.keys()
+
+
+def test_an_operator_compiles_for_its_own_classes_only() -> None:
+    both = by_class(CLASSES, classes=("edge", "public"))
+    alone = by_class(CLASSES, classes=("edge",))
+    assert list(alone) == ["edge"]
+    assert codec.encode(alone["edge"]) == codec.encode(both["edge"])
+    result = compile(worlds.of_raws(CLASSES, mode="cluster", classes=("edge",))[0])
+    assert [row.route.name for row in result.report.routes] == ["cats"]
+    assert result.report.problems == ()
+
+
+def test_a_data_plane_without_its_class_serves_nothing_and_is_told_so() -> None:
+    (found,) = by_class(CLASSES, classes=("gone",)).values()
+    assert list(found.units) == ["gateway"]
+
+
+def test_without_classes_one_data_plane_serves_all() -> None:
+    (found,) = by_class(CLASSES).values()
+    assert len(found.units) == 5
+    assert set(found.endpoints.upstreams) == {"default/cats:80", "default/pets:80"}
+
+
+def test_an_edit_in_one_class_leaves_the_bytes_of_another() -> None:
+    memo = Memo()
+    before = by_class(CLASSES, memo, classes=("edge", "public"))
+    after = by_class([*CLASSES, route("r", "GET /more")], memo, classes=("edge", "public"))
+    assert after["edge"].manifest == before["edge"].manifest
+    assert after["public"].manifest != before["public"].manifest
+    moved = [*CLASSES[:4], manifest("RestApi", "shop", {"className": "edge"}), *CLASSES[5:]]
+    later = by_class(moved, memo, classes=("edge", "public"))
+    assert list(later["public"].units) == ["gateway"]
+    assert len(later["edge"].units) == 5

@@ -43,6 +43,16 @@ def test_each_problem_turns_its_condition() -> None:
     }
 
 
+def test_what_can_be_mended_comes_before_what_is_not_built() -> None:
+    given = [
+        problem(Reason.NOT_IMPLEMENTED, "", "not built yet"),
+        problem(Reason.HOST_NOT_ALLOWED, "spec.y", "is another team's"),
+    ]
+    accepted = conditions(subject(), given)[0]
+    assert accepted.reason == "HostNotAllowed"
+    assert accepted.message == "spec.y: is another team's; not built yet"
+
+
 def test_references_of_what_could_not_be_read_are_unknown() -> None:
     found = conditions(subject(understood=False), [problem(Reason.MISSING_FIELD)])
     assert [(c.type, c.status) for c in found] == [

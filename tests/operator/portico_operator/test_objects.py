@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from portico_ir.secrets import Redacted
-from portico_operator.objects import Unreadable, read, version_of
+from portico_operator.objects import ClusterObject, Unreadable, read, version_of
 
 RAW = {
     "apiVersion": "portico.dev/v1alpha1",
@@ -45,6 +45,22 @@ def test_the_content_version_is_the_generation() -> None:
 def test_core_kinds_have_no_content_version_of_their_own() -> None:
     assert read("Service", {**RAW, "kind": "Service"}).object.resource_version == "17"
     assert read("Service", {**RAW, "kind": "Service"}).status == b""
+
+
+def test_of_a_namespace_only_the_labels_count() -> None:
+    """It stands in itself, and its status and finalizers come and go unnoticed."""
+
+    def namespace(version: str, **labels: str) -> ClusterObject:
+        metadata = {"name": "shop", "uid": "u", "resourceVersion": version, "labels": labels}
+        raw = {"metadata": metadata, "spec": {"finalizers": [version]}, "status": {"phase": "x"}}
+        return read("Namespace", raw)
+
+    found = namespace("5", team="a")
+    assert found.ref == ("Namespace", "shop", "shop")
+    assert (found.version, found.object.body, found.status) == (5, {}, b"")
+    assert namespace("6", team="a").object.resource_version == found.object.resource_version
+    assert namespace("6", team="b").object.resource_version != found.object.resource_version
+    assert namespace("6").object.resource_version != found.object.resource_version
 
 
 def test_secrets_are_redacted() -> None:

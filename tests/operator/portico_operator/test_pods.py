@@ -1,10 +1,10 @@
-"""Pods: live is ready and not terminating."""
+"""Pods: what EndpointSlices say of them."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from portico_operator.pods import live, pods_of
+from portico_operator.pods import PodState, pods_of
 
 
 def endpoint(name: str, **conditions: bool) -> dict[str, Any]:
@@ -12,7 +12,7 @@ def endpoint(name: str, **conditions: bool) -> dict[str, Any]:
     return {"addresses": ["10.0.0.1"], "conditions": conditions, "targetRef": target}
 
 
-def test_live_pods() -> None:
+def test_conditions_mean_what_they_mean_to_kubernetes() -> None:
     slices: list[dict[str, Any]] = [
         {
             "endpoints": [
@@ -26,7 +26,12 @@ def test_live_pods() -> None:
         {"endpoints": None},
         {},
     ]
-    assert {pod.name for pod in live(pods_of(slices)).values()} == {"a", "d"}
+    assert pods_of(slices) == {
+        "ua": PodState("ua", "a", ready=True, terminating=False),
+        "ub": PodState("ub", "b", ready=False, terminating=False),
+        "uc": PodState("uc", "c", ready=True, terminating=True),
+        "ud": PodState("ud", "d", ready=True, terminating=False),
+    }
 
 
 def test_a_pod_in_two_slices_is_one() -> None:
@@ -34,4 +39,4 @@ def test_a_pod_in_two_slices_is_one() -> None:
         {"endpoints": [endpoint("a", ready=False)]},
         {"endpoints": [endpoint("a", ready=True)]},
     ]
-    assert len(live(pods_of(slices))) == 1
+    assert pods_of(slices) == {"ua": PodState("ua", "a", ready=True, terminating=False)}

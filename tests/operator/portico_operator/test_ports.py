@@ -1,10 +1,9 @@
-"""Ports: what delivery and the Lease provide is what is asked of them."""
+"""Ports: what delivery provides is what is asked of it."""
 
 from __future__ import annotations
 
-from portico_operator.cluster.lease import Lease
 from portico_operator.delivery.server import StreamServer
-from portico_operator.ports import Delivery, Fleet, Leadership, PodReport
+from portico_operator.ports import Delivery
 
 
 def as_delivery(server: StreamServer) -> Delivery:
@@ -12,15 +11,6 @@ def as_delivery(server: StreamServer) -> Delivery:
     return server
 
 
-def as_fleet(server: StreamServer) -> Fleet:
-    """mypy says whether it is one."""
-    return server
-
-
-def as_leadership(lease: Lease) -> Leadership:
-    """mypy says whether it is one."""
-    return lease
-
-
-def test_a_report_needs_no_marks() -> None:
-    assert PodReport("u", "p", "d") == ("u", "p", "d", {}, {})
+def test_what_is_asked_is_there() -> None:
+    asked = {name for name in vars(Delivery) if not name.startswith("_")}
+    assert asked <= vars(StreamServer).keys()

@@ -25,15 +25,16 @@ class Bed:
         self.store = Store()
         self.snapshots: list[Snapshot] = []
         self.endpoints: list[EndpointSet] = []
+        self.edge: list[Snapshot | EndpointSet] = []
+        """What the other class's data plane got."""
         self.publications: list[Publication] = []
         self.may_believe = True
         self.asked = 0
         self.reconciler = Reconciler(
             self.store,
-            Settings(mode="cluster"),
+            Settings(mode="cluster", classes=("edge", "portico")),
             self,
             confirm=self._confirm,
-            classes=lambda: ("portico",),
             published=self.publications.append,
             measures=Metrics(),
         )
@@ -41,12 +42,12 @@ class Bed:
     def publish(
         self, class_name: str, snapshot: Snapshot, *, changed_at: float | None = None
     ) -> None:
-        self.snapshots.append(snapshot)
+        (self.snapshots if class_name == "portico" else self.edge).append(snapshot)
 
     def set_endpoints(
         self, class_name: str, endpoints: EndpointSet, marks: Mapping[str, str] | None = None
     ) -> None:
-        self.endpoints.append(endpoints)
+        (self.endpoints if class_name == "portico" else self.edge).append(endpoints)
 
     def advance(self, class_name: str, marks: Mapping[str, str]) -> None:
         raise AssertionError
@@ -65,7 +66,8 @@ class Bed:
         for kind in OURS:
             self.store.expect((Scope(kind, ALL),))
             self.store.listed(Scope(kind, ALL), (), 1)
-        self.reconciler.touch()
+        self.put("PorticoClass", "portico", 2, namespace="", spec={"default": True})
+        self.put("PorticoClass", "edge", 3, namespace="")
 
     def apis(self) -> set[str]:
         units = self.snapshots[-1].manifest.units
@@ -90,8 +92,20 @@ async def test_a_burst_is_one_compile() -> None:
         await until(lambda: bed.snapshots)
         assert len(bed.apis()) == 50
         assert len(bed.publications) == 1
-        assert len(bed.publications[0].changed) == 50
+        assert len(bed.publications[0].changed) == 52
         assert bed.reconciler.first_done.is_set()
+
+
+async def test_a_class_gets_its_own_and_no_other_s() -> None:
+    async with started() as bed:
+        bed.whole()
+        bed.put("RestApi", "api", 10)
+        bed.put("RestApi", "inner", 11, spec={"className": "edge"})
+        await until(lambda: bed.snapshots)
+        assert bed.apis() == {"api"}
+        (found,) = bed.edge
+        assert isinstance(found, Snapshot)
+        assert sorted(found.units) == ["api/n/RestApi/inner", "gateway"]
 
 
 async def test_nothing_before_everything_is_listed() -> None:
@@ -143,6 +157,7 @@ async def test_endpoints_move_while_a_kind_is_away() -> None:
         (endpoint,) = bed.endpoints[-1].upstreams["n/pets:80"]
         assert (endpoint.host, endpoint.port) == ("10.0.0.7", 8080)
         assert len(bed.snapshots) == before
+        assert not [sent for sent in bed.edge if isinstance(sent, EndpointSet)]
 
 
 async def test_endpoint_sequences_follow_the_cluster() -> None:

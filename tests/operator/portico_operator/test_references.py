@@ -51,6 +51,18 @@ SERVICE = {"name": "pets", "port": 80}
             References(revisions=frozenset({"own"})),
         ),
         ("Stage", {"stageName": "prod"}, NONE),
+        (
+            "PorticoClass",
+            {"allowedDomains": [{"domains": ["a.b"], "namespaceSelector": {}}]},
+            References(labels=True),
+        ),
+        ("PorticoClass", {"allowedDomains": [{"domains": ["a.b"]}]}, NONE),
+        (
+            "DomainName",
+            {"allowedMappings": {"namespaces": "Selector", "selector": {"matchLabels": {}}}},
+            References(labels=True),
+        ),
+        ("DomainName", {"allowedMappings": {"namespaces": "All"}}, NONE),
     ],
 )
 def test_what_a_spec_names(kind: str, spec: Any, wanted: References) -> None:

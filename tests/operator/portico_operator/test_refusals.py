@@ -1,10 +1,12 @@
-"""Refusals: a refused unit speaks of its API, its Stages and the Routes inside."""
+"""Refusals: a refused unit speaks of its whole API and of nobody else."""
 
 from __future__ import annotations
 
+import pytest
+
 import worlds
 from portico_compiler import ObjectRef
-from portico_operator.refusals import api_of, refused_objects
+from portico_operator.refusals import LastChanges, api_of, owner_of, refused_objects
 
 TEXT = """
 apiVersion: portico.dev/v1alpha1
@@ -31,34 +33,51 @@ apiVersion: portico.dev/v1alpha1
 kind: Route
 metadata: {name: b}
 spec: {apiRef: {name: other}, routeKey: GET /b, integration: {url: "http://x.example/"}}
+---
+apiVersion: portico.dev/v1alpha1
+kind: UsagePlan
+metadata: {name: gold}
+spec: {}
 """
-WHY = ("pod", "reason")
+SHOP = {("RestApi", "shop"), ("Stage", "prod"), ("Route", "a")}
 
 
 def ref(kind: str, name: str) -> ObjectRef:
     return ObjectRef(kind, "default", name)
 
 
-def refused(unit_kind: str) -> set[ObjectRef]:
+def unit(kind: str) -> str:
+    units = worlds.compiled(TEXT).snapshot.units
+    return next(each for each in units if each.startswith(kind) and "/shop" in each)
+
+
+def refused(*units: str) -> dict[tuple[str, str], tuple[str, ...]]:
     world, _ = worlds.world(TEXT)
-    snapshot = worlds.compiled(TEXT).snapshot
-    (unit,) = (u for u in snapshot.units if u.startswith(unit_kind) and "/shop" in u)
-    attached = [o for o in world.objects if o.ref.kind in ("Route", "Stage")]
-    found = refused_objects({unit: WHY}, snapshot, attached)
-    assert all(refusals == (WHY,) for refusals in found.values())
-    return set(found)
+    found = refused_objects(units, world.objects)
+    return {(each.kind, each.name): named for each, named in found.items()}
 
 
-def test_a_shard_speaks_of_its_routes() -> None:
-    assert refused("routes/") == {ref("RestApi", "shop"), ref("Stage", "prod"), ref("Route", "a")}
+@pytest.mark.parametrize("kind", ["api/", "routes/"])
+def test_an_api_is_refused_whole(kind: str) -> None:
+    found = refused(unit(kind))
+    assert set(found) == SHOP
+    assert set(found.values()) == {(unit(kind),)}
 
 
-def test_an_api_speaks_of_all_it_has() -> None:
-    assert refused("api/") == {ref("RestApi", "shop"), ref("Stage", "prod"), ref("Route", "a")}
+def test_several_units_of_one_api() -> None:
+    found = refused(unit("api/"), unit("routes/"))
+    assert set(found) == SHOP
+    assert all(len(units) == 2 for units in found.values())
+
+
+def test_units_of_no_single_object() -> None:
+    assert set(refused("plans")) == {("UsagePlan", "gold")}
+    assert set(refused("keys/3")) == {("UsagePlan", "gold")}
+    assert refused("something/newer", "manifest") == {}
 
 
 def test_nothing_refused() -> None:
-    assert refused_objects({}, worlds.compiled(TEXT).snapshot, ()) == {}
+    assert refused() == {}
 
 
 def test_the_api_of_an_object() -> None:
@@ -70,3 +89,25 @@ def test_the_api_of_an_object() -> None:
         "prod": ref("RestApi", "shop"),
     }
     assert all(api_of(o) is None for o in world.objects if o.ref.kind == "RestApi")
+
+
+def test_the_owner_of_a_unit() -> None:
+    assert owner_of("api/n/HttpApi/x") == ObjectRef("HttpApi", "n", "x")
+    assert owner_of("routes/n/HttpApi/x/*/0") == ObjectRef("HttpApi", "n", "x")
+    assert owner_of("gateway") is None
+
+
+def test_the_last_publication_that_changed_an_api() -> None:
+    x, y = ObjectRef("HttpApi", "n", "x"), ObjectRef("HttpApi", "n", "y")
+    changes = LastChanges()
+    assert changes.of(x) == 0
+    changes.published({"api/n/HttpApi/x": "1", "routes/n/HttpApi/x/*/0": "1", "gateway": "1"}, 1)
+    assert (changes.of(x), changes.of(y)) == (1, 0)
+    changes.published({"api/n/HttpApi/x": "1", "routes/n/HttpApi/x/*/0": "2", "gateway": "2"}, 2)
+    assert changes.of(x) == 2
+    changes.published({"api/n/HttpApi/x": "1", "api/n/HttpApi/y": "1", "gateway": "2"}, 3)
+    assert (changes.of(x), changes.of(y)) == (3, 3), "a shard that went is a change, too"
+    changes.published({"api/n/HttpApi/x": "1", "api/n/HttpApi/y": "2", "gateway": "9"}, 4)
+    assert (changes.of(x), changes.of(y)) == (3, 4)
+    changes.published({"api/n/HttpApi/x": "1"}, 5)
+    assert (changes.of(x), changes.of(y)) == (3, 0)

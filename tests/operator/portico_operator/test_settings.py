@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from portico_operator.settings import read
+from portico_operator.settings import DataPlane, read
 
 
 def test_defaults_and_the_pods_own_names() -> None:
@@ -23,7 +23,7 @@ def test_arguments() -> None:
     settings = read(
         (
             "--watch-namespace b --watch-namespace=a --watch-namespace=b "
-            "--stream-port=1 --admin-port=2 --lease-seconds=10 --class=blue"
+            "--stream-port=1 --admin-port=2 --lease-seconds=10"
         ).split(),
         {},
     )
@@ -31,7 +31,24 @@ def test_arguments() -> None:
     assert (settings.stream_port, settings.admin_port) == (1, 2)
     assert settings.terms.duration == 10
     assert settings.terms.margin < settings.terms.duration / 2
-    assert settings.class_name == "blue"
+
+
+def test_data_planes() -> None:
+    assert read([], {}).data_planes == (DataPlane("portico", "portico-dataplane"),)
+    given = ["--data-plane=public=edge-dataplane", "--data-plane", "internal=edge-internal"]
+    assert read([*given, given[0]], {}).data_planes == (
+        DataPlane("public", "edge-dataplane"),
+        DataPlane("internal", "edge-internal"),
+    )
+
+
+@pytest.mark.parametrize("second", ["public=other", "other=edge-dataplane"])
+def test_a_class_has_one_data_plane_and_an_account_one_class(
+    second: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        read(["--data-plane=public=edge-dataplane", f"--data-plane={second}"], {})
+    assert "twice" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -42,6 +59,9 @@ def test_arguments() -> None:
         ["--lease-seconds=0"],
         ["--what"],
         ["--log=loud"],
+        ["--data-plane=public"],
+        ["--data-plane=public="],
+        ["--data-plane==x"],
     ],
 )
 def test_wrong_usage(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:

@@ -355,3 +355,50 @@ def test_revisions_are_kept_but_no_part_of_a_world() -> None:
     store.put(thing("r", 5, "ControllerRevision"))
     assert len(store) == 1
     assert names(store) == set()
+
+
+# --- labels of namespaces -------------------------------------------------------------------
+
+
+def a_class(version: int, *selectors: dict[str, Any] | None) -> ClusterObject:
+    allowed = [
+        {"domains": ["a.b"]} | ({} if selector is None else {"namespaceSelector": selector})
+        for selector in selectors
+    ]
+    return thing("public", version, "PorticoClass", namespace="", spec={"allowedDomains": allowed})
+
+
+def test_namespaces_are_wanted_only_while_something_chooses_by_their_labels() -> None:
+    store = Store()
+    store.expect((Scope("DomainName", ALL), ROUTES))
+    store.put(a_class(1, None))
+    assert store.wanted() == frozenset()
+    store.put(a_class(2, {"matchLabels": {}}))
+    assert store.wanted() == {Scope("Namespace", ALL)}
+    store.put(a_class(3))
+    assert store.wanted() == frozenset()
+
+
+def test_with_namespaces_served_only_those_are_wanted() -> None:
+    store = Store()
+    store.expect(Scope("DomainName", namespace) for namespace in ("shop", "pets"))
+    store.put(a_class(1, {}))
+    assert store.wanted() == {Scope("Namespace", "shop"), Scope("Namespace", "pets")}
+
+
+def test_labels_reach_the_world_as_long_as_they_are_wanted() -> None:
+    store = Store()
+    store.expect((Scope("DomainName", ALL),))
+    store.put(a_class(1, {}))
+    shop = raw("shop", 2, namespace="", metadata={"labels": {"team": "a"}})
+    assert store.listed(Scope("Namespace", ALL), [read("Namespace", shop)], 3)
+    world = store.freeze(Settings())
+    assert world.namespaces == {"shop": {"team": "a"}}
+    assert [o.ref.kind for o in world.objects] == ["PorticoClass"]
+    shop["metadata"] |= {"resourceVersion": "4", "labels": {"team": "b"}}
+    assert store.put(read("Namespace", shop))
+    assert store.freeze(Settings()).namespaces == {"shop": {"team": "b"}}
+    shop["metadata"] |= {"resourceVersion": "5", "annotations": {"x": "y"}}
+    assert not store.put(read("Namespace", shop)), "nothing that counts has changed"
+    store.put(a_class(6))
+    assert store.freeze(Settings()).namespaces == {}

@@ -1,10 +1,12 @@
 {{/* What the operator is told: the chart's names of things, so that nothing is guessed. */}}
 {{- define "portico.operatorArguments" -}}
 - --lease={{ include "portico.operator" . }}
-- --class={{ .Values.class.name }}
-- --data-plane-service={{ include "portico.dataplane" . }}
-- --data-plane-account={{ include "portico.dataplane" . }}
+{{- range include "portico.planes" . | fromJsonArray }}
+- --data-plane={{ .class.name }}={{ .name }}
+{{- end }}
 - --stream-service={{ include "portico.stream" . }}
+- --ca-secret={{ include "portico.authority" . }}
+- --ca-bundle={{ include "portico.bundle" . }}
 - --stream-port={{ .Values.operator.ports.stream }}
 - --admin-port={{ .Values.operator.ports.admin }}
 - --base-domain={{ .Values.baseDomain }}

@@ -42,6 +42,9 @@
 - apiGroups: [apps]
   resources: [controllerrevisions]
   verbs: [get, list, watch, create, delete]
+- apiGroups: [events.k8s.io]
+  resources: [events]
+  verbs: [create]
 {{- if .Values.operator.apiKeyGeneration }}
 - apiGroups: [""]
   resources: [secrets]

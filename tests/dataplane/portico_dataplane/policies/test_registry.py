@@ -7,6 +7,8 @@ from typing import get_args
 import pytest
 
 from portico_dataplane.core.credentials import Directory
+from portico_dataplane.core.keyring import Keyring
+from portico_dataplane.core.tokens import TokenCache
 from portico_dataplane.policies.registry import Outside, Prepared, Scope, prepare
 from portico_ir.model import ApiKind, ApiUnit, Broken, HttpSegments, Route, Stage
 from portico_ir.policies import (
@@ -25,7 +27,9 @@ API = ApiUnit(uid="u", api_id="a", kind=ApiKind.HTTP, name="n", namespace="d")
 def prepared(*policies: PolicySpec) -> Prepared:
     match = HttpSegments(method="GET", path="/")
     route = Route(key="GET /", match=match, integration=Broken(reason="r"), policies=policies)
-    return prepare(Scope(API, Stage(name="$default"), route, {}), Outside(Directory()))
+    return prepare(
+        Scope(API, Stage(name="$default"), route, {}), Outside(Directory(), Keyring(), TokenCache())
+    )
 
 
 def test_no_policy_no_objection() -> None:

@@ -117,8 +117,10 @@ class Pair:
 
     async def open(self) -> Pair:
         ours, theirs = socket.socketpair()
-        self.supervisor = await reports(ours, self._report, lambda e: self._end("supervisor", e))
-        self.worker = await orders(theirs, self._order, lambda e: self._end("worker", e))
+        self.supervisor = reports(self._report, lambda e: self._end("supervisor", e))
+        self.worker = orders(self._order, lambda e: self._end("worker", e))
+        await self.supervisor.open(ours)
+        await self.worker.open(theirs)
         return self
 
     def _report(self, report: Report) -> None:
@@ -189,7 +191,7 @@ async def test_bytes_that_are_no_frames_end_the_channel(data: bytes, error: type
     ended: asyncio.Future[Exception | None] = asyncio.get_running_loop().create_future()
     received: list[Report] = []
     ours, theirs = socket.socketpair()
-    await reports(ours, received.append, ended.set_result)
+    await reports(received.append, ended.set_result).open(ours)
     theirs.sendall(data)
     theirs.close()
     async with asyncio.timeout(10):
@@ -202,7 +204,8 @@ async def test_bytes_that_are_no_frames_end_the_channel(data: bytes, error: type
 async def test_buffered_counts_what_the_other_side_has_not_taken() -> None:
     ours, theirs = socket.socketpair()
     gone = asyncio.Event()
-    channel = await reports(ours, lambda report: None, lambda error: gone.set())
+    channel = reports(lambda report: None, lambda error: gone.set())
+    await channel.open(ours)
     channel.send(Units({"d": bytes(4_000_000)}))
 
     assert channel.buffered > 1_000_000

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 
 import msgspec
 import pytest
+import uvloop
 
 from gateway_process import HOST, shop
 from portico_dataplane.settings import Settings
@@ -23,6 +24,7 @@ from portico_dataplane.workers.channel import (
     Channel,
     Drain,
     Endpoints,
+    Order,
     Pull,
     Pulled,
     Report,
@@ -60,13 +62,17 @@ class Employer:
         self.channel: Channel[Report]
         self.task: asyncio.Task[None]
 
-    async def open(self, settings: Settings | None = None) -> Employer:
+    async def open(self, settings: Settings | None = None, *already: Order) -> Employer:
+        """`already` are orders that wait in the channel when the worker begins to read."""
         ours, theirs = socket.socketpair()
-        self.channel = await reports(ours, self._take, self._lost)
-        self.task = spawn(self.worker.run(theirs), name="worker")
+        self.channel = reports(self._take, self._lost)
+        await self.channel.open(ours)
         ((listening,),) = listen("127.0.0.1", 0, 1, 16)
         self.port = listening.getsockname()[1]
         self.channel.send(Begin(settings or Settings(), 0, [listening.detach()]))
+        for order in already:
+            self.channel.send(order)
+        self.task = spawn(self.worker.run(theirs), name="worker")
         return self
 
     def _take(self, report: Report) -> None:
@@ -193,6 +199,24 @@ async def test_readings(employer: Employer) -> None:
     assert pulled.readings.series["default", "shop", "http", "$default", ""][5] == 1
     assert pulled.readings.gauges["requests_in_flight"] == 0
     assert pulled.readings.process.resident_bytes > 0
+
+
+def test_a_pull_that_waits_when_it_starts_is_answered() -> None:
+    """Unanswered it would count as hanging, and be killed. On uvloop, as workers run: there what
+    waits in the channel is taken before the channel is said to be open."""
+
+    async def started() -> Pulled:
+        employer = await Employer().open(None, Pull(7))
+        try:
+            pulled = await employer.next(Pulled)
+        finally:
+            employer.channel.send(Drain(0))
+            await asyncio.wait([employer.task], timeout=30)
+        assert isinstance(pulled, Pulled)
+        return pulled
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        assert runner.run(started()).serial == 7
 
 
 async def test_endpoints_that_overtake_the_first_snapshot_are_not_lost(

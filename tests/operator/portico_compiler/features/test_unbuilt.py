@@ -35,12 +35,12 @@ def test_what_asks_for_nothing() -> None:
 def test_what_asks_for_something_in_the_order_of_the_table() -> None:
     body = route(
         integration={"credentials": "arn:x", "tlsConfig": {"caRef": {"name": "ca"}}},
-        apiKeyRequired=True,
+        requestValidator={"validateRequestBody": True},
         authorizationType="AWS_IAM",
     )
     assert used("Route", body) == [
         ("spec.authorizationType", RESTRICTS),
-        ("spec.apiKeyRequired", RESTRICTS),
+        ("spec.requestValidator.validateRequestBody", RESTRICTS),
         ("spec.integration.tlsConfig.caRef", RESTRICTS),
         ("spec.integration.credentials", LISTED),
     ]

@@ -22,6 +22,7 @@ AUTHORIZER: dict[str, Any] = {
     "authorizerPayloadFormatVersion": "2.0",
     "enableSimpleResponses": True,
     "authorizerResultTtl": "5m",
+    "extensions": {"algorithms": ["ES256"]},
 }
 PLAN: dict[str, Any] = {
     "description": "gold",

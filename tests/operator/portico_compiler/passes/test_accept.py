@@ -49,11 +49,12 @@ def test_a_route_with_a_bad_key_is_nowhere() -> None:
 
 def test_what_is_not_built_is_a_problem_of_valid_documents_only() -> None:
     with_key = ROUTE.replace(
-        "spec: {", "spec: {apiKeyRequired: true, methodResponses: {'200': {}}, "
+        "spec: {",
+        "spec: {requestValidator: {validateRequestBody: true}, methodResponses: {'200': {}}, ",
     )
     found = decode(one(with_key)).problems
     assert [(p.reason, p.severity, p.field) for p in found] == [
-        (Reason.NOT_IMPLEMENTED, Severity.ERROR, "spec.apiKeyRequired"),
+        (Reason.NOT_IMPLEMENTED, Severity.ERROR, "spec.requestValidator.validateRequestBody"),
         (Reason.FIELDS_IGNORED, Severity.WARNING, ""),
     ]
     assert "spec.methodResponses" in found[1].message

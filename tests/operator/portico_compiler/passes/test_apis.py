@@ -101,20 +101,51 @@ def test_nothing_at_all_can_be_read() -> None:
     assert not plan.spec.functions
 
 
-def test_classes() -> None:
-    named = api("RestApi", "shop", className="public")
-    assert claims(named).problems == ()
-    (problem,) = claims(named, mode="cluster").problems
-    assert (problem.reason, problem.field) == (Reason.REF_NOT_FOUND, "spec.className")
-    klass = {
-        "apiVersion": "portico.dev/v1alpha1",
-        "kind": "PorticoClass",
-        "metadata": {"name": "public"},
+def a_class(name: str, **spec: Any) -> dict[str, Any]:
+    version = "portico.dev/v1alpha1"
+    metadata = {"name": name}
+    return {"apiVersion": version, "kind": "PorticoClass", "metadata": metadata, "spec": spec}
+
+
+def test_an_api_stands_on_its_own_class() -> None:
+    found = claims(
+        a_class("public", default=True, baseDomain="apis.example"),
+        a_class("edge", addressTemplate="{api}-{namespace}.edge.{baseDomain}"),
+        api("RestApi", "shop"),
+        api("RestApi", "named", className="public"),
+        api("HttpApi", "inner", className="edge"),
+        mode="cluster",
+    )
+    assert found.problems == ()
+    assert {plan.host: plan.class_name for plan in found.plans.values()} == {
+        "shop.default.apis.example": "public",
+        "named.default.apis.example": "public",
+        "inner-default.edge.localhost": "edge",
     }
-    assert claims(named, klass, mode="cluster").problems == ()
+
+
+@pytest.mark.parametrize("kind", ["RestApi", "HttpApi", "WebSocketApi"])
+def test_an_api_without_its_class_is_served_by_nobody(kind: str) -> None:
+    """It also takes nobody's host, because only a class says which it would be."""
+    for spec, classes in (
+        ({"className": "publik"}, [a_class("public", default=True)]),
+        ({"className": "public"}, []),
+        ({}, [a_class("public")]),
+        ({}, []),
+    ):
+        found = claims(api(kind, "shop", **spec), *classes, mode="cluster")
+        assert found.plans == {}
+        (problem,) = found.problems
+        assert (problem.reason, problem.field) == (Reason.REF_NOT_FOUND, "spec.className")
+
+
+def test_files_without_a_class_take_any_name_of_one() -> None:
+    found = claims(api("RestApi", "shop", className="public"))
+    assert found.problems == ()
+    assert [plan.class_name for plan in found.plans.values()] == [""]
 
 
 def test_hosts_are_lower_case() -> None:
     world, _ = worlds.world("", base_domain="DEV.example")
-    base = ground(Inventory([], False), world.settings)
+    base = ground(Inventory([], False), world.settings).settings
     assert host_of(ObjectRef("RestApi", "team", "shop"), base) == "shop.team.dev.example"

@@ -75,10 +75,19 @@ def test_a_broken_route_keeps_its_place(spec: dict[str, Any]) -> None:
 
 
 def test_what_restricts_and_is_not_built_is_a_policy() -> None:
-    found = one(route("a", "GET /a", apiKeyRequired=True, throttle={"rateLimit": 1}))
+    found = one(
+        route(
+            "a",
+            "GET /a",
+            requestValidator={"validateRequestBody": True, "validateRequestParameters": True},
+        )
+    )
     (policy,) = found.policies
     assert isinstance(policy, FailClosed)
-    assert policy.reason == "spec.apiKeyRequired is not built yet; spec.throttle is not built yet"
+    assert policy.reason == (
+        "spec.requestValidator.validateRequestBody is not built yet; "
+        "spec.requestValidator.validateRequestParameters is not built yet"
+    )
     assert isinstance(found.integration, HttpProxy)
 
 

@@ -70,6 +70,21 @@ async def test_a_refusal_has_the_servers_words() -> None:
                 raise AssertionError
 
 
+@pytest.mark.parametrize(
+    ("header", "wait"),
+    [("7", 7.0), ("0", 0.0), (None, None), ("Wed, 21 Oct 2015 07:28:00 GMT", None), ("-1", None)],
+)
+async def test_how_long_the_server_asks_to_wait(header: str | None, wait: float | None) -> None:
+    async def handler(_: web.Request) -> web.Response:
+        headers = {} if header is None else {"Retry-After": header}
+        return web.json_response({"reason": "TooManyRequests"}, status=429, headers=headers)
+
+    async with serving(handler) as client:
+        with pytest.raises(ApiError) as caught:
+            await client.get("/x")
+        assert caught.value.retry_after == wait
+
+
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[1]", b"\xff\xfe"])
 async def test_a_proxys_answer_is_an_api_error_too(body: bytes) -> None:
     async def handler(_: web.Request) -> web.Response:

@@ -31,3 +31,20 @@ def test_paths() -> None:
         OURS["Route"].path("n", "r", "status")
         == "/apis/portico.dev/v1alpha1/namespaces/n/routes/r/status"
     )
+
+
+def test_scopes() -> None:
+    assert CORE["Service"].scope("n") == ("/api/v1/namespaces/n/services", {})
+    assert CORE["Service"].scope("") == ("/api/v1/services", {})
+    revisions = CORE["ControllerRevision"].scope("n")
+    assert revisions[1] == {"labelSelector": CORE["ControllerRevision"].selector}
+    assert OURS["PorticoClass"].scope("n") == (OURS["PorticoClass"].path(), {})
+
+
+def test_one_namespace_is_asked_for_by_its_name() -> None:
+    """RBAC lets a list or watch through that is limited to a name it grants, and no other."""
+    assert CORE["Namespace"].scope("") == ("/api/v1/namespaces", {})
+    assert CORE["Namespace"].scope("n") == (
+        "/api/v1/namespaces",
+        {"fieldSelector": "metadata.name=n"},
+    )

@@ -1,0 +1,3 @@
+module portico.dev/tests/controlplane/pause
+
+go 1.26.0

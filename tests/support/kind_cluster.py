@@ -1,0 +1,89 @@
+"""The same tests on kind, for users who have Docker and kind: `make kind`.
+
+`KindCluster` makes a cluster of one node, gives it our images, and deletes it at the end. It
+refuses to start, saying what is missing, where docker, kind or kubectl is not there.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Final, Self
+
+from bed import IMAGES, ROOT, VERSION, Bed, run
+from node_supplies import EXAMPLE
+
+NEEDED: Final = {
+    "docker": "https://docs.docker.com/engine/install/",
+    "kind": "https://kind.sigs.k8s.io/docs/user/quick-start/",
+    "kubectl": "https://kubernetes.io/docs/tasks/tools/",
+    "helm": "https://helm.sh/docs/intro/install/",
+}
+"""Program to where it is had."""
+
+
+class KindMissing(Exception):
+    """Cannot run here; says what to install."""
+
+
+class KindCluster(Bed):
+    """A cluster in Docker, ready."""
+
+    name = "kind"
+
+    def __init__(self) -> None:
+        absent = [f"{name} ({url})" for name, url in NEEDED.items() if not shutil.which(name)]
+        if absent:
+            raise KindMissing(f"please install {', '.join(absent)}")
+        asked = run(["docker", "info"], check=False)
+        if asked.returncode:
+            raise KindMissing(f"docker does not answer: {asked.stderr.strip()[-500:]}")
+        self._cluster = f"portico-e2e-{secrets.token_hex(3)}"
+        self._node = f"{self._cluster}-control-plane"
+        self._home = Path(tempfile.mkdtemp(prefix="portico-kind-"))
+
+    def __enter__(self) -> Self:
+        try:
+            self._build()
+            kind = ["kind", "create", "cluster", f"--name={self._cluster}", "--wait=180s"]
+            run([*kind, f"--kubeconfig={self._kubeconfig}"])
+            images = [f"{name}:{VERSION}" for name in IMAGES]
+            run(["kind", "load", "docker-image", f"--name={self._cluster}", *images])
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        run(["kind", "delete", "cluster", f"--name={self._cluster}"], check=False)
+        shutil.rmtree(self._home, ignore_errors=True)
+
+    def kubectl(
+        self, *arguments: str, stdin: str | None = None, check: bool = True
+    ) -> subprocess.CompletedProcess[str]:
+        return run(self.kubectl_command(*arguments), stdin=stdin, check=check)
+
+    def kubectl_command(self, *arguments: str) -> list[str]:
+        return ["kubectl", f"--kubeconfig={self._kubeconfig}", *arguments]
+
+    def helm(self, *arguments: str) -> str:
+        return run(["helm", f"--kubeconfig={self._kubeconfig}", *arguments]).stdout
+
+    def on_node(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        return run(["docker", "exec", self._node, *command], check=check)
+
+    @property
+    def _kubeconfig(self) -> Path:
+        return self._home / "kubeconfig"
+
+    def _build(self) -> None:
+        base = os.environ.get("BASE_IMAGE")
+        given = [f"--build-arg=BASE_IMAGE={base}"] if base else []
+        for target in ("operator", "dataplane"):
+            build = ["docker", "build", f"--target={target}", f"--tag=portico-{target}:{VERSION}"]
+            run([*build, *given, str(ROOT)])
+        run(["docker", "build", f"--tag=portico-petstore:{VERSION}", str(ROOT / EXAMPLE)])
