@@ -15,7 +15,7 @@ import re
 import sys
 from collections.abc import Callable, Sequence
 
-from portico_cli import release
+from portico_cli import keys_arguments, release
 from portico_cli.crash import DEBUG, internal_error
 from portico_cli.files import STDIN, missing
 
@@ -92,6 +92,9 @@ def _parser() -> argparse.ArgumentParser:
     _add_explain(_command(commands, "explain", _explain, "say where a request goes, and why"))
     _add_deploy(_command(commands, "deploy", _deploy, "write the state of an API as a deployment"))
     _add_digest(_command(commands, "digest", _digest, "print the digest a deployment would have"))
+    keys_arguments.add_keys(
+        _command(commands, "keys", _keys, "make, list and switch API keys"), _name
+    )
     _command(commands, "version", _version, "print the version")
     return parser
 
@@ -323,6 +326,12 @@ def _deploy(options: argparse.Namespace) -> int:
     from portico_cli import deploy
 
     return deploy.run(options.name, _existing(options), options.api, options.output)
+
+
+def _keys(options: argparse.Namespace) -> int:
+    from portico_cli import keys
+
+    return keys.run(options)
 
 
 def _digest(options: argparse.Namespace) -> int:
