@@ -18,25 +18,26 @@ from rich.console import Console
 
 from benchmark import compiled, cpu, load, report, scale, tools
 from benchmark.processes import Cores, Running, StartFailed, free_port, resumed
-from benchmark.ratios import COMPILED, INTERPRETED, bounds, failed, judge
+from benchmark.ratios import COMPILED, FULL, FULL_COMPILED, INTERPRETED, bounds, failed, judge
 from benchmark.systems import (
-    BODIES,
+    CASES,
     CONNECTIONS,
     DEFAULT_SYSTEMS,
     REGISTRY,
     Site,
+    body_of,
     upstream_command,
 )
 
 ROOT = Path(__file__).resolve().parents[2]
 PLACE = ROOT / "build" / "bench"
-CASES = tuple(BODIES)
 PARTS = (*CASES, "latency", "scale")
 DIRECT = "direct"
 WARM_UP_SECONDS = 1
 PAIRS = [
     (ours, other) for ours in (INTERPRETED, COMPILED) for other in ("envoy", "haproxy", "nginx")
 ]
+PAIRS += [(ours, "envoy-full") for ours in (FULL, FULL_COMPILED)]
 PAIRS += [(COMPILED, INTERPRETED), ("portico-2", INTERPRETED), ("haproxy", "envoy")]
 
 
@@ -49,7 +50,7 @@ class Bench:
         # This process idles while others are measured; it must do so away from their core.
         os.sched_setaffinity(0, {self.cores.load})
         self._stack = stack
-        needs_envoy = "envoy" in names
+        needs_envoy = any(name.startswith("envoy") for name in names)
         programs = ["nginx", "wrk", *(p for n in names if (p := REGISTRY[n].program))]
         tools.require(ROOT, list(dict.fromkeys(programs)))
         self._envoy = tools.envoy(ROOT, PLACE / "venv") if needs_envoy else None
@@ -75,7 +76,7 @@ class Bench:
         running = Running(name, system.command(site), self.cores.proxy, site.directory)
         self._stack.callback(running.end)
         running.wait_until_listening(site.port)
-        wrong = [fault for case in CASES if (fault := load.wrong_answer(site.port, case))]
+        wrong = [fault for case in system.cases if (fault := load.wrong_answer(site.port, case))]
         if wrong:
             raise StartFailed(f"{name} answers wrongly: {'; '.join(wrong)}")
         running.hold()
@@ -86,9 +87,9 @@ class Bench:
         """One turn of one system."""
         running, port = self.running[name], self.ports[name]
         with resumed(running):
-            load.wrk(port, case, WARM_UP_SECONDS, self.cores.load)
+            load.wrk(port, case, WARM_UP_SECONDS, self.cores.load, scripts=PLACE)
             before = cpu.cpu_seconds(running.pid)
-            stretch = load.wrk(port, case, seconds, self.cores.load)
+            stretch = load.wrk(port, case, seconds, self.cores.load, scripts=PLACE)
             used = cpu.cpu_seconds(running.pid) - before
         return report.Round(
             number=number,
@@ -98,12 +99,12 @@ class Bench:
             requests=stretch.requests,
             p50_us=stretch.p50_us,
             p99_us=stretch.p99_us,
-            fault=stretch.fault(BODIES[case]),
+            fault=stretch.fault(body_of(case)),
         )
 
     def case(self, case: str, rounds: int, seconds: int) -> report.Case:
         """All turns with one body size."""
-        names = list(self.running)
+        names = [name for name in self.running if case in REGISTRY[name].cases]
         found = report.Case(rounds=[])
         for number in range(rounds):
             # Another one goes first each time, so that no place in the order is anyone's.
@@ -189,8 +190,10 @@ def judged(systems: list[str]) -> str:
 
 def buildable(systems: list[str], console: Console) -> tuple[list[str], str]:
     """The systems without what cannot be built here, and why; what can be is built."""
-    why = compiled.prepare(console) if COMPILED in systems else ""
-    return [name for name in systems if not (why and name == COMPILED)], why
+    wanted = COMPILED in systems or FULL_COMPILED in systems
+    why = compiled.prepare(console) if wanted else ""
+    lacking = (COMPILED, FULL_COMPILED) if why else ()
+    return [name for name in systems if name not in lacking], why
 
 
 def measure(options: argparse.Namespace, console: Console) -> report.Results:

@@ -6,9 +6,9 @@ import os
 
 import pytest
 
-from benchmark import cpu, load, openloop, report, snapshots
+from benchmark import cpu, full, load, openloop, report, snapshots
 from benchmark.ratios import COMPILED, INTERPRETED, Bound, bounds, failed, judge, ratio
-from benchmark.systems import BODIES, DEFAULT_SYSTEMS, REGISTRY
+from benchmark.systems import BODIES, CASES, DEFAULT_SYSTEMS, REGISTRY
 from portico_ir import codec, invariants
 from portico_ir.model import RoutesUnit, Snapshot, Unit
 
@@ -142,7 +142,7 @@ def test_bodies_are_as_documented() -> None:
         "1m": 1024 * 1024,
     }
     assert set(DEFAULT_SYSTEMS) <= set(REGISTRY)
-    assert {bound.part for bound in bounds(INTERPRETED)} == {*BODIES, "latency", "scale"}
+    assert {bound.part for bound in bounds(INTERPRETED)} == {*CASES, "latency", "scale"}
 
 
 def test_the_compiled_system_is_judged_where_there_is_one_and_the_other_is_listed() -> None:
@@ -186,3 +186,15 @@ def test_scale_snapshots_are_valid_and_an_edit_touches_one_unit(
 def test_plain_snapshot_is_valid() -> None:
     document = snapshots.plain(9000, BODIES)
     assert invariants.check(units_of(document)) == []
+
+
+def test_the_full_chain_may_be_built_and_says_what_its_name_says() -> None:
+    found = full.snapshot(9, "small")
+    units = {unit_id: codec.decode_unit(raw) for unit_id, raw in found.units.items()}
+    assert invariants.check(units) == []
+    routes = [r for unit in units.values() if isinstance(unit, RoutesUnit) for r in unit.routes]
+    assert len(routes) == len({full.path(n) for n in range(full.ROUTES)}) == 1000
+    assert len({full.key(n) for n in range(full.KEYS)}) == 1000
+    script = full.wrk_script("", "h")
+    assert script.count("wrk.format(") == 1000
+    assert len({n * 7 % full.KEYS for n in range(full.ROUTES)}) == 1000

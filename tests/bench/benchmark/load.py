@@ -12,9 +12,9 @@ from pathlib import Path
 
 import msgspec
 
-from benchmark import tools
+from benchmark import full, tools
 from benchmark.processes import pinned
-from benchmark.systems import BODIES, CONNECTIONS, HOST
+from benchmark.systems import BODIES, CONNECTIONS, FULL, HOST, body_of
 
 HERE = Path(__file__).parent
 
@@ -84,13 +84,19 @@ def parse_wrk(output: str) -> Stretch:
     raise ValueError(f"wrk printed no summary:\n{output}")
 
 
-def wrk(port: int, case: str, seconds: int, core: int, host: str = HOST) -> Stretch:
-    """Full speed over kept-alive connections."""
+def wrk(
+    port: int, case: str, seconds: int, core: int, host: str = HOST, scripts: Path = HERE
+) -> Stretch:
+    """Full speed over kept-alive connections; `scripts`: where a script may be written."""
     program = tools.program("wrk")
     assert program is not None
     options = ["-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--timeout", "10s"]
     options += ["-H", f"Host: {host}"]
-    command = [program, *options, "-s", str(HERE / "wrk.lua"), f"http://127.0.0.1:{port}/{case}"]
+    script = HERE / "wrk.lua"
+    if case == FULL:
+        script = scripts / "full.lua"
+        script.write_text(full.wrk_script((HERE / "wrk.lua").read_text(), host))
+    command = [program, *options, "-s", str(script), f"http://127.0.0.1:{port}/{case}"]
     done = subprocess.run(pinned(core, command), capture_output=True, text=True, check=True)
     return parse_wrk(done.stdout)
 
@@ -105,13 +111,30 @@ def open_loop(port: int, rate: float, seconds: int, core: int) -> OpenLoop:
     return msgspec.json.decode(done.stdout, type=OpenLoop)
 
 
+def _status(port: int, target: str, headers: dict[str, str]) -> int:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    try:
+        connection.request("GET", target, headers=headers)
+        return connection.getresponse().status
+    except (OSError, http.client.HTTPException):
+        return 0
+    finally:
+        connection.close()
+
+
 def wrong_answer(port: int, case: str) -> str:
     """What is wrong with two requests on one connection; empty when all is right."""
-    expected = BODIES[case]
+    expected = body_of(case)
+    target, headers = f"/{case}", {"Host": HOST}
+    if case == FULL:
+        target, headers = full.path(1), {"Host": HOST, "X-Api-Key": full.key(1)}
+        status = _status(port, target, {"Host": HOST, "X-Api-Key": "nobody"})
+        if status not in (401, 403):
+            return f"{target} without a key: status {status}"
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
     try:
         for _ in range(2):
-            connection.request("GET", f"/{case}", headers={"Host": HOST})
+            connection.request("GET", target, headers=headers)
             response = connection.getresponse()
             body = response.read()
             if response.status != 200:

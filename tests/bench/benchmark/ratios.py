@@ -79,6 +79,8 @@ def failed(verdicts: Iterable[Verdict], asked: Collection[str]) -> list[Bound]:
 EDIT = "units an edit rebuilds"
 INTERPRETED = "portico"
 COMPILED = "portico-compiled"
+FULL = "portico-full"
+FULL_COMPILED = "portico-full-compiled"
 
 
 def bounds(ours: str) -> tuple[Bound, ...]:
@@ -91,6 +93,12 @@ def bounds(ours: str) -> tuple[Bound, ...]:
         Bound(f"cpu 10k {ours}/envoy", "10k", f"10 KB: {ours} ÷ Envoy", 0.55),
         Bound(f"cpu 1m {ours}/envoy", "1m", f"1 MB: {ours} ÷ Envoy", 1.0),
         Bound(f"added p99 {ours}/haproxy", "latency", f"p99 added: {ours} ÷ HAProxy", 2.0),
+    ]
+    full = ours.replace(INTERPRETED, FULL)
+    chain = f"full chain: {full} ÷ Envoy full"
+    found += [
+        Bound(f"cpu full {full}/envoy-full", "full", chain, 0.45, enforced=True),
+        Bound(f"cpu full {full}/envoy-full", "full", chain, 0.40),
     ]
     if ours != INTERPRETED:
         plain = f"plain: {INTERPRETED} (interpreted) ÷ Envoy"

@@ -12,9 +12,11 @@ from collections.abc import Iterable
 import msgspec
 
 from portico_ir import codec
+from portico_ir.access import Bucket
 from portico_ir.model import (
     IR_VERSION,
     MAX_ROUTES_PER_UNIT,
+    AccessLog,
     ApiKind,
     ApiUnit,
     Endpoint,
@@ -66,15 +68,15 @@ def plain(upstream_port: int, names: Iterable[str]) -> Snapshot:
         for name in names
     ]
     units: dict[str, Unit] = {GATEWAY: GatewayUnit(egress_open=True)}
-    units |= _api("plain", routes, hosts=(PLAIN_HOST,))
+    units |= api("plain", routes, hosts=(PLAIN_HOST,))
     return snapshot(units)
 
 
 def pair(rest: list[Route], rest_host: str, http: list[Route], http_host: str) -> Snapshot:
     """A REST API and an HTTP API with these routes."""
     units: dict[str, Unit] = {GATEWAY: GatewayUnit(egress_open=True)}
-    units |= _api("rest", rest, hosts=(rest_host,))
-    units |= _api("http", http, hosts=(http_host,), kind=ApiKind.HTTP)
+    units |= api("rest", rest, hosts=(rest_host,))
+    units |= api("http", http, hosts=(http_host,), kind=ApiKind.HTTP)
     return snapshot(units)
 
 
@@ -83,14 +85,14 @@ def many_apis(upstream_port: int, apis: int = 100, routes: int = 100) -> Snapsho
     units: dict[str, Unit] = {GATEWAY: GatewayUnit(egress_open=True)}
     for number in range(apis):
         name = f"api-{number:03}"
-        units |= _api(name, [_scale_route(name, index) for index in range(routes)])
+        units |= api(name, [_scale_route(name, index) for index in range(routes)])
     return snapshot(units, _endpoints(upstream_port))
 
 
 def one_api(upstream_port: int, routes: int = 10_000) -> Snapshot:
     """One API, cut into shards as the compiler would."""
     units: dict[str, Unit] = {GATEWAY: GatewayUnit(egress_open=True)}
-    units |= _api("api-000", [_scale_route("api-000", index) for index in range(routes)])
+    units |= api("api-000", [_scale_route("api-000", index) for index in range(routes)])
     return snapshot(units, _endpoints(upstream_port))
 
 
@@ -151,12 +153,15 @@ def _scale_route(api: str, index: int) -> Route:
     )
 
 
-def _api(
+def api(
     name: str,
     routes: list[Route],
     hosts: tuple[str, ...] = (),
     kind: ApiKind = ApiKind.REST,
+    throttle: Bucket | None = None,
+    access_log: AccessLog | None = None,
 ) -> dict[str, Unit]:
+    """The units of an API with one stage, cut into shards as the compiler would."""
     folder = "HttpApi" if kind is ApiKind.HTTP else "RestApi"
     api_id = f"api/default/{folder}/{name}"
     wanted = max(1, -(-len(routes) // (MAX_ROUTES_PER_UNIT * 4 // 5)))
@@ -177,7 +182,14 @@ def _api(
         name=name,
         namespace="default",
         hosts=hosts or (scale_host(name),),
-        stages=(Stage(name="$default", shards=tuple(sorted(units))),),
+        stages=(
+            Stage(
+                name="$default",
+                shards=tuple(sorted(units)),
+                throttle=throttle,
+                access_log=access_log,
+            ),
+        ),
     )
     return units
 

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmark import compiled, snapshots, tools
+from benchmark import compiled, full, snapshots, tools
 from portico_ir import codec
 
 _PRINTABLE = bytes(range(32, 96))
@@ -24,6 +24,10 @@ BODIES: dict[str, bytes] = {
     "1m": _PRINTABLE * (1024 * 1024 // len(_PRINTABLE)),
 }
 """Path on the upstream to its body: 54 bytes of JSON, 10 KB, 1 MB."""
+
+FULL = "full"
+"""The case of the full chain; its answers are small ones."""
+CASES = (*BODIES, FULL)
 
 HOST = snapshots.PLAIN_HOST
 CONNECTIONS = 64
@@ -53,6 +57,8 @@ class System:
     command: Callable[[Site], list[str]]
     """Writes the configuration, says how to start it in the foreground."""
     version: Callable[[Site], str]
+    cases: tuple[str, ...] = tuple(BODIES)
+    """What it can be asked."""
 
 
 def upstream_command(site: Site) -> list[str]:
@@ -152,7 +158,20 @@ backend back
     return [haproxy, "-db", "-f", str(configuration)]
 
 
+def body_of(case: str) -> bytes:
+    """What answers a case."""
+    return BODIES["small" if case == FULL else case]
+
+
 def _envoy(site: Site) -> list[str]:
+    return _envoy_with(site, {})
+
+
+def _envoy_full(site: Site) -> list[str]:
+    return _envoy_with(site, full.envoy_manager(site.directory / "access.log", "small"))
+
+
+def _envoy_with(site: Site, more: dict[str, object]) -> list[str]:
     def address(port: int) -> dict[str, object]:
         return {"socket_address": {"address": "127.0.0.1", "port_value": port}}
 
@@ -175,6 +194,7 @@ def _envoy(site: Site) -> list[str]:
                 "typed_config": {"@type": f"{types}.http.router.v3.Router"},
             }
         ],
+        **more,
     }
     manager = "envoy.filters.network.http_connection_manager"
     chain = {"filters": [{"name": manager, "typed_config": connection_manager}]}
@@ -210,6 +230,16 @@ def _portico(workers: int) -> Callable[[Site], list[str]]:
         return portico_command(path, site, workers)
 
     return command
+
+
+def _portico_full(site: Site) -> list[str]:
+    path = site.directory / "snapshot.json"
+    path.write_bytes(codec.encode(full.snapshot(site.upstream_port, "small")))
+    return portico_command(path, site)
+
+
+def _portico_full_compiled(site: Site) -> list[str]:
+    return [*compiled.chosen(), *_portico_full(site)]
 
 
 def portico_command(snapshot: Path, site: Site, workers: int = 1) -> list[str]:
@@ -258,9 +288,27 @@ REGISTRY: dict[str, System] = {
         System("portico", None, _portico(1), _portico_version),
         System("portico-compiled", None, _portico_compiled, _portico_compiled_version),
         System("portico-2", None, _portico(2), _portico_version),
+        System("envoy-full", None, _envoy_full, _envoy_version, (FULL,)),
+        System("portico-full", None, _portico_full, _portico_version, (FULL,)),
+        System(
+            "portico-full-compiled",
+            None,
+            _portico_full_compiled,
+            _portico_compiled_version,
+            (FULL,),
+        ),
     )
 }
 """`portico-compiled` has its hot modules compiled (`make compiled`); `portico-2` (two workers on
 the one core) is for the comparison of design.md §10."""
 
-DEFAULT_SYSTEMS = ("nginx", "haproxy", "envoy", "portico", "portico-compiled")
+DEFAULT_SYSTEMS = (
+    "nginx",
+    "haproxy",
+    "envoy",
+    "portico",
+    "portico-compiled",
+    "envoy-full",
+    "portico-full",
+    "portico-full-compiled",
+)
