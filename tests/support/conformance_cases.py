@@ -55,11 +55,15 @@ CAPABILITIES = frozenset(
 BUILT = frozenset(
     {
         "api-key",
+        "authorizer-iam",
+        "authorizer-jwt",
+        "authorizer-lambda",
         "cors",
         "http-proxy",
         "lambda",
         "mock",
         "openapi-import",
+        "resource-policy",
         "stage-variables",
         "usage-plan",
     }
