@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from email.utils import parsedate_to_datetime
 from typing import Final, NamedTuple
 from urllib.parse import quote, unquote_to_bytes
@@ -24,6 +24,9 @@ EMPTY_HASH: Final = hashlib.sha256(b"").hexdigest()
 _STAMP: Final = re.compile(r"\d{8}T\d{6}Z")
 _HEX: Final = re.compile(r"[0-9a-f]{64}")
 _SPACES: Final = re.compile(rb" +")
+_PLAIN_PATH: Final = re.compile(r"(/[A-Za-z0-9_~-]+)+/?")
+"""Nothing to escape or to leave out."""
+_PLAIN: Final = re.compile(r"[A-Za-z0-9_.~-]*")
 
 
 class Claim(NamedTuple):
@@ -176,7 +179,9 @@ def canonical_request(
     headers = _canonical_headers(request.headers, claim.signed_headers)
     if headers is None:
         return None
-    path = quote(normalised(request.raw_path), safe="/~")
+    path = request.raw_path
+    if _PLAIN_PATH.fullmatch(path) is None:
+        path = quote(normalised(path), safe="/~")
     signed = ";".join(claim.signed_headers)
     head = f"{request.method}\n{path}\n{query}\n"
     return b"\n".join(
@@ -198,21 +203,30 @@ def normalised(path: str) -> str:
     return text + "/" if kept and parts[-1] in ("", ".", "..") else text
 
 
-def canonical_queries(query: str) -> tuple[str, ...]:
+def canonical_queries(query: str) -> Iterator[str]:
     """The forms that signers make of a query: each part encoded anew, or sorted as it came."""
+    if not query:
+        yield ""
+        return
     pairs = [
-        (quote(name, safe="-_.~"), quote(value, safe="-_.~"))
+        (_encoded(name), _encoded(value))
         for name, value in _decoded_pairs(query)
         if name != "X-Amz-Signature"
     ]
-    anew = "&".join(f"{name}={value}" for name, value in sorted(pairs))
+    anew = "&".join([f"{name}={value}" for name, value in sorted(pairs)])
+    yield anew
     came = []
     for part in query.split("&"):
         name, _, value = part.partition("=")
         if part and name != "X-Amz-Signature":
             came.append((name, value))
-    as_sent = "&".join(f"{name}={value}" for name, value in sorted(came))
-    return (anew,) if anew == as_sent else (anew, as_sent)
+    as_sent = "&".join([f"{name}={value}" for name, value in sorted(came)])
+    if as_sent != anew:
+        yield as_sent
+
+
+def _encoded(text: str) -> str:
+    return text if _PLAIN.fullmatch(text) else quote(text, safe="-_.~", errors="surrogateescape")
 
 
 def _decoded_pairs(query: str) -> list[tuple[str, str]]:
@@ -233,16 +247,19 @@ def _decoded(text: str) -> str:
 
 
 def _canonical_headers(headers: Headers, signed: Iterable[str]) -> bytes | None:
-    found: dict[bytes, list[bytes]] = {}
+    found: dict[bytes, bytes] = {}
     for name, value in headers:
-        found.setdefault(name.lower(), []).append(_SPACES.sub(b" ", value.strip(b" \t")))
+        key = name.lower()
+        if b"  " in value:
+            value = _SPACES.sub(b" ", value).strip(b" ")
+        found[key] = found[key] + b"," + value if key in found else value
     lines: list[bytes] = []
     for wanted in signed:
         key = wanted.encode("latin-1", "replace")
-        values = found.get(key)
-        if values is None:
+        joined = found.get(key)
+        if joined is None:
             return None
-        lines.append(key + b":" + b",".join(values) + b"\n")
+        lines += (key, b":", joined, b"\n")
     return b"".join(lines)
 
 

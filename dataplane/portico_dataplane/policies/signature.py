@@ -11,12 +11,14 @@ from __future__ import annotations
 import hashlib
 from calendar import timegm
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Final
 
 from portico_dataplane.core import sigv4
 from portico_dataplane.core.arns import masked, method_arn
 from portico_dataplane.core.credentials import Directory, KnownSigner
 from portico_dataplane.core.facts import facts_of
+from portico_dataplane.core.judgement import Policy
 from portico_dataplane.core.messages import Request
 from portico_dataplane.core.sigv4 import Claim, Incomplete
 from portico_dataplane.core.verdicts import CONTINUE, NeedBody, Reject, Verdict
@@ -34,11 +36,13 @@ _BODY: Final = "x-amz-content-sha256 is not the hash of the body"
 class SignaturePolicy:
     """One API's demand for a signature."""
 
-    __slots__ = ("_directory", "_http")
+    __slots__ = ("_directory", "_http", "_resource")
 
-    def __init__(self, kind: ApiKind, directory: Directory) -> None:
+    def __init__(self, kind: ApiKind, directory: Directory, resource: Policy | None = None) -> None:
         self._directory = directory
         self._http = kind is ApiKind.HTTP
+        self._resource = resource
+        """The API's own policy, which may name who signed."""
 
     def on_request(self, request: Request) -> Verdict:
         """Who signed, and whether they may."""
@@ -98,9 +102,13 @@ class SignaturePolicy:
         if self._http:
             caller.event = _iam_event(request, claim, signer)
         arn = method_arn(request)
+        facts = facts_of(request)
         own = ""
         if signer.policy is not None:
-            own = signer.policy.judge(arn, facts_of(request), (signer.arn,))
+            own = signer.policy.judge(arn, facts, (signer.arn,))
+        if self._resource is not None:
+            account = f"arn:aws:iam::{request.gateway.account_id}:root"
+            caller.resource_policy = self._resource.judge(arn, facts, (signer.arn, account))
         said = (own, caller.resource_policy)
         if "deny" in said:
             return self._denied(request, arn, "with an explicit deny")
@@ -178,9 +186,12 @@ def _time_fault(claim: Claim, now: int) -> str:
     return ""
 
 
+@lru_cache(maxsize=256)
 def _seconds(stamp: str) -> int | None:
+    parts = (stamp[:4], stamp[4:6], stamp[6:8], stamp[9:11], stamp[11:13], stamp[13:15])
     try:
-        return timegm(datetime.strptime(stamp, "%Y%m%dT%H%M%SZ").timetuple())  # noqa: DTZ007
+        # A tenth of what strptime takes.
+        return timegm(datetime(*map(int, parts), tzinfo=UTC).timetuple())  # type: ignore[misc,arg-type]
     except ValueError:
         return None
 
