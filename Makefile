@@ -21,7 +21,7 @@ ARGS ?=
 .PHONY: help setup run test compiled test-compiled e2e kind check conformance bench fuzz crds lock wheels format clean
 
 help: ## This list
-	@grep -hE '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) \
+	@grep -hE '^[a-z0-9-]+:.*## ' $(firstword $(MAKEFILE_LIST)) \
 		| while IFS=: read -r name rest; do printf '  make %-14s %s\n' "$$name" "$${rest##*## }"; done
 
 setup: $(READY) ## .venv with the locked dependencies and the project itself
@@ -44,7 +44,7 @@ run: $(READY) ## The gateway on examples/petstore, with the example's own servic
 	@$(BIN)/portico dev -f examples/petstore $(ARGS)
 
 test: $(READY) ## Everything that needs no root
-	$(BIN)/python -m pytest $(TESTS) $(ARGS)
+	$(BIN)/python -m pytest --ignore=tests/e2e $(TESTS) $(ARGS)
 
 compiled: $(READY) ## The data plane in build/compiled, its hot modules compiled with mypyc
 	@$(BIN)/python native/native_build.py

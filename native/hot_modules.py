@@ -47,16 +47,29 @@ HOT: Final = (
 )
 
 NEAR: Final = {
+    "portico_dataplane.core.arns": "one regular expression and one join",
+    "portico_dataplane.core.authorizer_cache": "one look-up in a dict",
+    "portico_dataplane.core.authorizer_context": "access logs and mappings that name an authorizer",
     "portico_dataplane.core.balancing": "asked only where an upstream has several addresses",
+    "portico_dataplane.core.claims": "once for each token that nobody has seen",
+    "portico_dataplane.core.conditions": "policies with conditions only",
     "portico_dataplane.core.context": "access logs and mappings that name $context",
+    "portico_dataplane.core.credential_sources": "closures, on routes with a function authorizer",
     "portico_dataplane.core.egress": "once per connection to a backend",
     "portico_dataplane.core.errors": "answers that are refusals",
     "portico_dataplane.core.explanation": "portico explain",
+    "portico_dataplane.core.facts": "policies with conditions only",
+    "portico_dataplane.core.jose": "once for each token that nobody has seen; arithmetic in C",
+    "portico_dataplane.core.judgement": "closures; kept answers remember what it said",
+    "portico_dataplane.core.keyring": "a look-up for each token that nobody has seen",
     "portico_dataplane.core.paths": "paths with escapes only",
     "portico_dataplane.core.phases": "data",
     "portico_dataplane.core.templates": "prepared ones are joins of a few strings",
+    "portico_dataplane.core.tokens": "two look-ups for each token",
     "portico_dataplane.core.verdicts": "named tuples: made in C already",
+    "portico_dataplane.core.wildcards": "closures over one str method each",
     "portico_dataplane.http.call": "functions: JSON outweighs it",
+    "portico_dataplane.http.flights": "only when an authorizer is asked: JSON outweighs it",
     "portico_dataplane.http.targets": "once per configuration",
 }
 """Modules of the packages that requests run through, and why each is not hot: so that a module

@@ -21,6 +21,7 @@ from typing import Any, Final
 import uvloop
 
 from portico_dataplane.admin import AdminServer
+from portico_dataplane.effects.stores.operator import OperatorStore
 from portico_dataplane.feed.feed import Feed
 from portico_dataplane.feed.files import Resolver, TokenFile, TrustFile
 from portico_dataplane.feed.lastgood import LastGood
@@ -66,12 +67,13 @@ async def _run(settings: Settings, command: Sequence[str] = WORKER) -> int:
         },
     )
     writer = LineWriter(os.dup(1) if sys.stdout is not None else os.open(os.devnull, os.O_WRONLY))
-    supervisor = Supervisor(settings, slots, writer, command)
+    store = OperatorStore() if settings.operators else None
+    supervisor = Supervisor(settings, slots, writer, command, store)
     server = AdminServer(supervisor)
     await server.start(admin)
     supervisor.start()
     try:
-        return await _serve(settings, supervisor, snapshot)
+        return await _serve(settings, supervisor, snapshot, store)
     finally:
         await server.close()
         await asyncio.to_thread(writer.close, _FLUSH_S)
@@ -79,7 +81,12 @@ async def _run(settings: Settings, command: Sequence[str] = WORKER) -> int:
             os.unlink(settings.admin_socket)
 
 
-async def _serve(settings: Settings, supervisor: Supervisor, snapshot: Snapshot | None) -> int:
+async def _serve(
+    settings: Settings,
+    supervisor: Supervisor,
+    snapshot: Snapshot | None,
+    store: OperatorStore | None,
+) -> int:
     loop = asyncio.get_running_loop()
     told: asyncio.Queue[signal.Signals] = asyncio.Queue()
     for name in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
@@ -88,7 +95,7 @@ async def _serve(settings: Settings, supervisor: Supervisor, snapshot: Snapshot 
     if snapshot is not None:
         source = _feed(settings, supervisor, snapshot, reload)
     else:
-        source = _stream(settings, supervisor)
+        source = _stream(settings, supervisor, store)
     feed = spawn(source, name="feed")
     try:
         stop = spawn(_until_stopped(told, reload), name="signals")
@@ -136,13 +143,14 @@ async def _feed(
         snapshot = await _next(settings, supervisor, reload)
 
 
-async def _stream(settings: Settings, supervisor: Supervisor) -> None:
+async def _stream(settings: Settings, supervisor: Supervisor, store: OperatorStore | None) -> None:
     feed = Feed(
         supervisor,
         Resolver(settings.operators),
         TokenFile(settings.token_file),
         TrustFile(settings.ca_file),
         last_good=LastGood(settings.last_good) if settings.last_good else None,
+        store=store,
         pod=socket.gethostname(),
         build=_build(),
         times=Times(last_good_s=settings.last_good_after_s, fallback_s=settings.fallback_after_s),

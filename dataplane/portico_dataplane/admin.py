@@ -1,4 +1,4 @@
-"""The admin port: probes, metrics, and a redacted look at the configuration.
+"""The admin port: probes, metrics, a redacted look at the configuration, and a broom for caches.
 
 Served by the supervisor, and by `portico dev` in its one process; both are an `AdminSource`.
 Promises: on an address that others can reach it answers `/livez /readyz /metrics` and nothing
@@ -64,6 +64,10 @@ class AdminSource(Protocol):
         """Configuration of this moment."""
         ...
 
+    def flush(self, authorizer: str) -> None:
+        """Forget what an authorizer (namespace/name; empty: every one) has answered."""
+        ...
+
 
 class AdminServer:
     """The admin application on sockets that are already listening."""
@@ -83,7 +87,7 @@ class AdminServer:
 
 
 def admin_app(source: AdminSource) -> web.Application:
-    """The application; `/config` decides by connection, so one app serves every socket."""
+    """The application; what is private it decides by connection, so one app serves any socket."""
 
     async def livez(_: web.Request) -> web.Response:
         return web.Response(text="ok\n")
@@ -109,11 +113,19 @@ def admin_app(source: AdminSource) -> web.Application:
         body = await asyncio.to_thread(_config_document, source.config())
         return web.Response(body=body, content_type="application/json")
 
+    async def flush(request: web.Request) -> web.Response:
+        # A page may send a POST anywhere, but never without saying where it comes from.
+        if not _is_private(request) or "Origin" in request.headers:
+            return web.Response(status=404, text="404: Not Found")
+        source.flush(request.query.get("name", ""))
+        return web.Response(text="ok\n")
+
     app = web.Application()
     app.router.add_get("/livez", livez)
     app.router.add_get("/readyz", readyz)
     app.router.add_get("/metrics", metrics)
     app.router.add_get("/config", config)
+    app.router.add_post("/authorizers/flush", flush)
     return app
 
 

@@ -20,6 +20,7 @@ from typing import Final
 
 from portico_dataplane.build import Applied, Builder
 from portico_dataplane.core import errors
+from portico_dataplane.core.authorizer_cache import AnswerCaches
 from portico_dataplane.core.credentials import Directory
 from portico_dataplane.core.egress import EgressPolicy
 from portico_dataplane.core.identifiers import (
@@ -29,23 +30,29 @@ from portico_dataplane.core.identifiers import (
     extended_id,
     rest_request_id,
 )
+from portico_dataplane.core.key_counters import Counters
 from portico_dataplane.core.keyring import Keyring
 from portico_dataplane.core.messages import Headers, Outcome, Request
 from portico_dataplane.core.tokens import TokenCache
 from portico_dataplane.effects.dialer import Dialer
 from portico_dataplane.effects.keysets import Documents, KeySets
+from portico_dataplane.effects.lessee import Lessee
 from portico_dataplane.holder import Holder
 from portico_dataplane.http import answer
 from portico_dataplane.http.connection import ClientConnection
 from portico_dataplane.http.deadlines import Deadlines
+from portico_dataplane.http.flights import Flights
 from portico_dataplane.http.pools import Upstreams
 from portico_dataplane.http.targets import Targets
+from portico_dataplane.policies.authorizer_answer import Answer
 from portico_dataplane.policies.registry import Outside
 from portico_dataplane.settings import Settings
 from portico_dataplane.telemetry.access_log import dev_line
 from portico_dataplane.telemetry.ports import LineSink, Meters
+from portico_dataplane.workers.accounting import Accounting
 from portico_ir.access import JwtAuthorizer
 from portico_ir.errors import ErrorKind
+from portico_ir.leases import Ask, Grant
 from portico_ir.model import EndpointSet, GatewayUnit, Snapshot
 
 _log = logging.getLogger(__name__)
@@ -58,23 +65,37 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 class Gateway:
     """Accepts, serves and swaps; one event loop."""
 
-    def __init__(self, settings: Settings, *, meters: Meters, lines: LineSink) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        meters: Meters,
+        lines: LineSink,
+        ask: Callable[[list[Ask]], None] | None = None,
+    ) -> None:
         self.settings = settings
         self.lines = lines
         self.holder = Holder()
         self.directory = Directory()
         self.keyring = Keyring()
         self.tokens = TokenCache()
+        self.answers: AnswerCaches[Answer] = AnswerCaches()
+        self.flights = Flights()
         self.chance = Chance(os.urandom)
         self.date = answer.Date()
         self.connections: set[ClientConnection] = set()
         self.in_flight = 0
         self.draining = False
+        """Answers that begin now say that their connection ends."""
+        self.closing = False
+        """Connections end with the answer they are at, whatever it said of them."""
         self.unknown_meter = meters.meter("", "", "", "", "")
         self.dev_line: Callable[[Request, Outcome], str] | None = (
             dev_line if settings.access_log == "dev" else None
         )
         self._meters = meters
+        self._ask = ask
+        self._accounting: Accounting | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._servers: list[asyncio.Server] = []
         self._trusted: tuple[Network, ...] = ()
@@ -86,6 +107,7 @@ class Gateway:
         self._logged = 0
 
     deadlines: Deadlines
+    lessee: Lessee
     keysets: KeySets
     upstreams: Upstreams
     targets: Targets
@@ -100,7 +122,9 @@ class Gateway:
         self.targets = Targets(self.upstreams)
         self.keysets = KeySets(self.keyring, lambda: _documents(dialer))
         logs = self.settings.access_log != "off"
-        outside = Outside(self.directory, self.keyring, self.tokens)
+        self._account(loop)
+        counters = Counters(self.lessee.leases)
+        outside = Outside(self.directory, self.keyring, self.tokens, self.answers, counters)
         self._builder = Builder(self._meters, self.targets, outside, logs=logs)
         settings = self.settings
 
@@ -114,6 +138,18 @@ class Gateway:
             self._servers.append(server)
             return
         await self.listen(sockets)
+
+    def _account(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Leases come from the supervisor; a gateway without one is its own."""
+        if self._ask is not None:
+            self.lessee = Lessee(loop, self._ask)
+            self.lessee.leases.leaves = self.settings.workers
+            return
+        accounting = self._accounting = Accounting(loop, 1, self._deliver)
+        self.lessee = Lessee(loop, lambda asks: accounting.asked(0, asks))
+
+    def _deliver(self, worker: int, grants: list[Grant], leaves: int) -> None:
+        self.lessee.granted(grants, leaves)
 
     async def listen(self, sockets: Sequence[socket.socket]) -> None:
         """Accept on these too. A worker starts on none and listens once its snapshot serves."""
@@ -140,6 +176,8 @@ class Gateway:
                 before = self.holder.swap(runtime).gateway
                 self._permit(before, runtime.gateway)
                 self._retain()
+                if self._accounting is not None:
+                    self._accounting.configure(self._builder.store)
                 self._refused = applied.refused
                 self._applied_at = time.time()
             finally:
@@ -151,6 +189,9 @@ class Gateway:
         """State of authorizers that are no longer there goes with them."""
         tokens = [a for a in self._builder.authorizers if isinstance(a, JwtAuthorizer)]
         self.tokens.retain(tokens)
+        units = [api.unit for api in self.holder.current.apis.values()]
+        stages = {(unit.uid, stage.name) for unit in units for stage in unit.stages}
+        self.answers.retain(self._builder.authorizers, stages)
         self.keysets.retain({issuer for a in tokens for issuer in a.issuers})
 
     def _permit(self, before: GatewayUnit, now: GatewayUnit) -> None:
@@ -180,6 +221,7 @@ class Gateway:
         for server in self._servers:
             server.close()
         self.begin_drain()
+        self.closing = True
         for connection in list(self.connections):
             connection.shut()
         if self.connections:
@@ -197,6 +239,9 @@ class Gateway:
         for connection in list(self.connections):
             connection.abort()
         self.keysets.close()
+        self.lessee.close()
+        if self._accounting is not None:
+            await self._accounting.close()
         await self.upstreams.close()
         # One turn, so that transports tell their protocols.
         await asyncio.sleep(0)

@@ -18,8 +18,10 @@ from typing import Final, NamedTuple
 import msgspec
 
 from portico_dataplane.access_build import AccessBuilder
+from portico_dataplane.class_build import ClassBuilder
 from portico_dataplane.core.context import compile_format
 from portico_dataplane.core.credentials import Credentials
+from portico_dataplane.core.judgement import Policy
 from portico_dataplane.core.router import Router, RouterBuilder
 from portico_dataplane.core.templates import BadTemplate
 from portico_dataplane.core.verdicts import BufferedIntegration
@@ -28,7 +30,13 @@ from portico_dataplane.integrations.function import FunctionIntegration
 from portico_dataplane.integrations.http import HttpForward, PreparedTarget
 from portico_dataplane.integrations.mock import MockIntegration
 from portico_dataplane.policies.cors import CorsPolicy
-from portico_dataplane.policies.registry import Outside, Scope, prepare
+from portico_dataplane.policies.registry import (
+    Outside,
+    Scope,
+    authorizes,
+    prepare,
+    routes_differ,
+)
 from portico_dataplane.runtime import ApiRuntime, RouteRuntime, Runtime, StageRuntime
 from portico_dataplane.telemetry.ports import Meters
 from portico_ir import codec, invariants
@@ -37,7 +45,6 @@ from portico_ir.model import (
     IR_VERSION,
     ApiUnit,
     Broken,
-    GatewayUnit,
     HttpProxy,
     LambdaProxy,
     Manifest,
@@ -46,10 +53,10 @@ from portico_ir.model import (
     RoutesUnit,
     Snapshot,
     Stage,
+    StoreUnit,
     Target,
     Unit,
 )
-from portico_ir.policies import Authorize
 
 SLICE_S: Final = 0.004
 """How long a build works before it lets requests run."""
@@ -116,11 +123,16 @@ class Builder:
         self._apis: dict[str, _ApiBuild] = {}
         self._owners: dict[str, str] = {}
         """Host to the API that has it in the current manifest."""
-        self._gateway = GatewayUnit()
+        self._class = ClassBuilder(outside.counters.leases)
         self._access = AccessBuilder(self._breathe)
         self.authorizers: frozenset[Authorizer] = frozenset()
         """Of every API that the last build put in place."""
         self._pause_at = 0.0
+
+    @property
+    def store(self) -> StoreUnit:
+        """Where leases are settled."""
+        return self._class.store
 
     async def build(self, snapshot: Snapshot) -> Built:
         """What `snapshot.manifest` makes; units it lacks are those of the one before."""
@@ -132,7 +144,7 @@ class Builder:
             refused["manifest"] = f"irVersion {manifest.ir_version} is not {IR_VERSION}"
             return self._built(digest, self._apis, refused)
         units = await self._decode(manifest, snapshot.units, refused)
-        self._take_gateway(manifest, units, refused)
+        self._class.take(manifest, units, refused)
         await self._access.build(manifest, units, refused)
         apis: dict[str, _ApiBuild] = {}
         self._owners = {}
@@ -153,17 +165,6 @@ class Builder:
         await self._forget(manifest, units, apis)
         self._apis = apis
         return self._built(digest, apis, refused)
-
-    def _take_gateway(
-        self, manifest: Manifest, units: dict[str, Unit], refused: dict[str, str]
-    ) -> None:
-        gateway = units.get("gateway")
-        if isinstance(gateway, GatewayUnit):
-            self._gateway = gateway
-        elif gateway is not None:
-            refused["gateway"] = "not a gateway unit"
-        elif "gateway" not in manifest.units:
-            self._gateway = GatewayUnit()  # what the one before permitted went with it
 
     def _built(self, digest: str, apis: dict[str, _ApiBuild], refused: dict[str, str]) -> Built:
         runtime = self._assemble(digest, apis)
@@ -211,6 +212,8 @@ class Builder:
         digest = manifest.units[unit_id]
         before = self._apis.get(unit_id)
         mine: dict[str, Unit] = {s: units[s] for s in shard_ids if s in units}
+        if self._class.afresh:
+            before = None
         if (
             before is not None
             and before.digest == digest
@@ -258,7 +261,7 @@ class Builder:
             api_before is None
             or api_before.unit.kind is not api.kind
             or api_before.unit.api_id != api.api_id
-            or (before is not None and _routes_differ(before.stage, stage))
+            or (before is not None and routes_differ(before.stage, stage))
         ):
             before = None
         builder: RouterBuilder[RouteRuntime]
@@ -283,14 +286,15 @@ class Builder:
                 for route in unit.routes:
                     earlier = old.pop(route.key, None)
                     if earlier is not None:
-                        if earlier == route and (same_authorizers or not _authorizes(route)):
+                        if earlier == route and (same_authorizers or not authorizes(route)):
                             continue
                         builder.remove(earlier.match)
                     new.append((route, unit.authorizers))
         for gone in old.values():
             builder.remove(gone.match)
+        policy = Policy(stage.policy) if stage.policy is not None else None
         for count, (route, authorizers) in enumerate(new):
-            scope = Scope(api, stage, route, authorizers)
+            scope = Scope(api, stage, route, authorizers, policy)
             builder.add(route.match, self._route(scope))
             if not count % 16:
                 await self._breathe()
@@ -302,11 +306,13 @@ class Builder:
         meter = self._meters.meter(api.namespace, api.name, api.kind, stage.name, "")
         wanted = stage.access_log if self._logs else None
         log = compile_format(wanted.format) if wanted is not None else None
-        return StageRuntime(stage, router, meter, log)
+        cors = stage.deployed.cors if stage.deployed is not None else api.cors
+        own = CorsPolicy(cors) if cors is not None else None
+        return StageRuntime(stage, router, meter, log, own)
 
     def _route(self, scope: Scope) -> RouteRuntime:
         """A route ready to run; what cannot be prepared fails closed, alone."""
-        api, stage, route, _ = scope
+        api, stage, route = scope.api, scope.stage, scope.route
         meter = None
         if stage.detailed_metrics and (
             "*" in stage.detailed_metrics or route.key in stage.detailed_metrics
@@ -347,7 +353,7 @@ class Builder:
         self._decoded = {
             digest: unit
             for digest, unit in self._decoded.items()
-            if digest in digests or unit is self._gateway or id(unit) in kept
+            if digest in digests or unit is self._class.gateway or id(unit) in kept
         }
         used: set[Target] = set()
         changed = self._apis.keys() != apis.keys() or any(
@@ -375,10 +381,10 @@ class Builder:
         for unit_id in sorted(apis):  # a version that was kept has what nobody else claims
             for host in apis[unit_id].unit.hosts:
                 hosts.setdefault(host, apis[unit_id].runtime)
-        sole = apis.get(self._gateway.sole_api)
+        sole = apis.get(self._class.gateway.sole_api)
         return Runtime(
             digest,
-            self._gateway,
+            self._class.gateway,
             hosts,
             {built.unit.api_id: built.runtime for built in apis.values()},
             sole.runtime if sole is not None else None,
@@ -388,16 +394,3 @@ class Builder:
         if time.monotonic() >= self._pause_at:
             await asyncio.sleep(0)
             self._pause_at = time.monotonic() + SLICE_S
-
-
-def _routes_differ(before: Stage, now: Stage) -> bool:
-    """Whether what the stage says goes into each of its routes."""
-    return (
-        before.detailed_metrics != now.detailed_metrics
-        or before.policy != now.policy
-        or before.throttle != now.throttle
-    )
-
-
-def _authorizes(route: Route) -> bool:
-    return any(isinstance(policy, Authorize) for policy in route.policies)

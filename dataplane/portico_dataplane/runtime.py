@@ -51,15 +51,22 @@ class RouteRuntime:
 class StageRuntime:
     """A stage with its router and its place in metrics and logs."""
 
-    __slots__ = ("log_line", "meter", "router", "stage")
+    __slots__ = ("cors", "log_line", "meter", "router", "stage")
 
     def __init__(
-        self, stage: Stage, router: Router[RouteRuntime], meter: Meter, log_line: LogLine | None
+        self,
+        stage: Stage,
+        router: Router[RouteRuntime],
+        meter: Meter,
+        log_line: LogLine | None,
+        cors: CorsPolicy | None = None,
     ) -> None:
         self.stage = stage
         self.router = router
         self.meter = meter
         self.log_line = log_line
+        self.cors = cors
+        """Its API's, or that of the deployment which it serves."""
 
 
 class ApiRuntime:
@@ -81,6 +88,7 @@ class ApiRuntime:
         self.sole_stage = self.default_stage if len(stages) == 1 else None
         """The `$default` stage when there is no other: no prefix to look for."""
         self.cors = cors
+        """For requests that reach no stage."""
         self.meter = meter
         """For requests that reach no stage."""
 

@@ -27,6 +27,7 @@ from portico_ir.model import (
     Route,
     RoutesUnit,
     SignersUnit,
+    StoreUnit,
     Unit,
 )
 from portico_ir.policies import Authorize
@@ -62,7 +63,7 @@ def check(units: Mapping[str, Unit]) -> list[Violation]:
 
 
 def _check_name(
-    unit_id: str, unit: GatewayUnit | KeysUnit | PlansUnit | SignersUnit
+    unit_id: str, unit: GatewayUnit | KeysUnit | PlansUnit | SignersUnit | StoreUnit
 ) -> list[Violation]:
     """Units that are found by their ids must have them."""
     match unit:
@@ -74,6 +75,8 @@ def _check_name(
             fits, wanted = unit_id == "plans", "'plans'"
         case SignersUnit():
             fits, wanted = unit_id == "signers", "'signers'"
+        case StoreUnit():
+            fits, wanted = unit_id == "store", "'store'"
     name = unit.__struct_config__.tag
     return [] if fits else [Violation(unit_id, f"the {name} unit must have the id {wanted}")]
 

@@ -56,8 +56,8 @@ class Ask(_Item, frozen=True):
     """How many it would like beyond `held`."""
     period: int = 0
     """First day of the period that `held` belongs to; 0 for buckets."""
-    urgent: bool = False
-    """A request waits."""
+    waiting: int = 0
+    """Requests that wait for a token."""
 
 
 class Grant(_Item, frozen=True):

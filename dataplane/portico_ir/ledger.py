@@ -13,15 +13,17 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Final, NamedTuple
 
+from msgspec.structs import replace
+
 from portico_ir.leases import Ask, Exchange, Grant, Requests, Settlement, Tokens, Use
 from portico_ir.periods import DAY_MS, day_of, end_of, start_of
 from portico_ir.stock import Offer, Stock
 from portico_ir.usage import Usage
 
-TERM_MS: Final = 3_000.0
+TERM_MS: Final = 2_000.0
 """A lease that is not renewed for so long is forfeited."""
-FORGET_MS: Final = 600_000.0
-"""A holder not heard of for so long would be a new one."""
+FORGET_MS: Final = 3_600_000.0
+"""A holder not heard of for so long would be a new one; longer than pods remember (`LOG_MS`)."""
 SWEEP_MS: Final = 10_000.0
 """Between two looks for pods and days that may be forgotten."""
 TIDIED: Final = 64
@@ -122,7 +124,7 @@ class Ledger:
 
     def _grant(self, exchange: Exchange, ask: Ask, counts: bool, leaves: int, now: float) -> Grant:
         if not counts:  # it comes again, because its answer was lost
-            ask = Ask(ask.id, ask.limit, 0.0, ask.held, ask.demand, ask.want, ask.period)
+            ask = replace(ask, spent=0.0)
         if isinstance(ask.limit, Tokens):
             stock = self._bucket(ask.id, ask.limit, now)
             return self._offered(exchange, ask, stock, leaves, now, 0, 0.0)
@@ -133,9 +135,8 @@ class Ledger:
             return Grant(ask.id, period=start, ends_ms=ends)
         stock = self._quota(ask.id, quota, start, now)
         if ask.period != start:  # what it holds is of a period that is over
-            ask = Ask(ask.id, quota, 0.0, 0.0, ask.demand, ask.want, start)
-        grant = self._offered(exchange, ask, stock, leaves, now, start, ends)
-        return grant
+            ask = replace(ask, spent=0.0, held=0.0, period=start)
+        return self._offered(exchange, ask, stock, leaves, now, start, ends)
 
     def _offered(
         self,
@@ -154,11 +155,14 @@ class Ledger:
             # Usage is what counts, also that of pods that died or came back.
             quota = ask.limit
             assert isinstance(quota, Requests)
-            stock.free = self._limit(quota, period) - self._used(quota, period) - stock.out
+            stock.free = self._limit(quota, period) - self._used(quota, period) - stock.held
+        else:
+            # A debt is paid off within one filling: nobody is shut out for what he was let do.
+            stock.free = max(stock.free, -stock.cap)
         if self._alone:
             offer = stock.all_of_it(share)
         else:
-            offer = stock.offer(share, ask.want, leaves, now + self._term_ms)
+            offer = stock.offer(share, ask, leaves, now + self._term_ms)
             if not (ask.want or ask.held or offer.tokens or offer.rate):
                 stock.forget(exchange.holder)
         return _grant_of(ask.id, offer, period, ends_ms)

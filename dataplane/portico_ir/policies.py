@@ -74,6 +74,8 @@ class Throttle(Struct, frozen=True, kw_only=True, tag_field="policy", tag="throt
     """Capacity."""
     per_client: bool = False
     """One bucket for each client address (ours), instead of one for all."""
+    instead_of_stage: bool = False
+    """The stage's own setting for this route, which its default does not add to (AWS §3.15)."""
 
 
 PolicySpec = Cors | FailClosed | Authorize | Signature | RequireKey | Throttle

@@ -15,6 +15,12 @@ from portico_ir.leases import Ask
 
 MIN_SHARE: Final = 1.0
 """Tokens a second below which a share is not worth having: it would strand single tokens."""
+MIN_SHARE_OF_PLENTY: Final = 50.0
+"""The same while there is enough for everybody: asking for each token wastes none."""
+SCARCE: Final = 0.8
+"""Less of the rate than this for the demand there is: whoever is refused need not ask again."""
+SPREAD: Final = 0.5
+"""Part of a bucket that may lie with those who fill up by themselves."""
 REACH_S: Final = 0.5
 """How long a holder that fills up by itself may go on doing so unused."""
 RETURN_MS: Final = 250.0
@@ -30,14 +36,18 @@ RENEW_MS: Final = 200.0
 class Share:
     """What one holder has."""
 
-    __slots__ = ("at", "demand", "held", "leaves", "rate", "until")
+    __slots__ = ("at", "cap", "demand", "held", "leaves", "rate", "spoken", "until")
 
     def __init__(self, now: float) -> None:
         self.at = now
         self.held = 0.0
         """As it said, and what it was given since."""
+        self.spoken = 0.0
+        """Of that, what requests were waiting for: it is as good as spent."""
         self.rate = 0.0
-        """Of the stock's: it fills up by itself."""
+        """Of the stock's: it fills up by itself,"""
+        self.cap = 0.0
+        """as far as this."""
         self.demand = 0.0
         self.leaves = 1
         """Workers behind it."""
@@ -77,20 +87,23 @@ class Stock:
 
     @property
     def out(self) -> float:
-        """Tokens with holders, as they last said."""
+        """Tokens that lie with holders, as they last said."""
+        return sum(share.held - share.spoken for share in self.shares.values())
+
+    @property
+    def held(self) -> float:
+        """Tokens with holders, used or not."""
         return sum(share.held for share in self.shares.values())
 
-    def held_by(self, holder: str, now: float) -> float:
-        """What a holder may have by now."""
-        share = self.shares.get(holder)
-        if share is None:
-            return 0.0
-        return share.held + share.rate * (now - share.at) / 1000
+    @property
+    def spoken(self) -> float:
+        """Tokens with holders that are as good as spent."""
+        return sum(share.spoken for share in self.shares.values())
 
     def total(self, now: float) -> float:
-        """What there is by now, here and with all holders."""
+        """What there may be by now, here and with all holders."""
         self.accrue(now)
-        return self.free + sum(self.held_by(holder, now) for holder in self.shares)
+        return self.free + sum(_reached(share, now) for share in self.shares.values())
 
     def accrue(self, now: float) -> None:
         """Let time pass."""
@@ -117,11 +130,10 @@ class Stock:
             back = share.held + share.rate * elapsed / 1000 - ask.spent - ask.held
         share.at = now
         share.held = ask.held
+        share.spoken = 0.0
         share.demand = ask.demand
         share.leaves = leaves
         self.add(back)
-        # A debt is paid off within one filling: nobody is shut out for what he was let do before.
-        self.free = max(self.free, -self.cap)
         return share
 
     def forget(self, holder: str) -> None:
@@ -129,7 +141,7 @@ class Stock:
         share = self.shares.pop(holder, None)
         if share is not None:
             self.lent = max(0.0, self.lent - share.rate)
-            self.add(share.held)
+            self.add(share.held - share.spoken)
 
     def expire(self, now: float) -> None:
         """Forget every holder that has not renewed in time."""
@@ -137,19 +149,28 @@ class Stock:
         for holder in late:
             self.forget(holder)
 
-    def offer(self, share: Share, want: float, leaves: int, until: float) -> Offer:
-        """What a holder that has just settled may have; `leaves`: workers of everybody."""
+    def offer(
+        self, share: Share, ask: Ask, leaves: int, until: float, beyond: float = 0.0
+    ) -> Offer:
+        """What a holder that has just settled may have. `leaves`: workers of everybody;
+        `beyond`: what more of this counter there is elsewhere for them."""
         leaves = max(leaves, share.leaves)
         free = math.floor(self.free) if self.free >= 1 else 0
-        # A slice of what is left, and one token at a time near the end (design.md §7).
-        portion = max(1, math.floor(free * share.leaves / (2 * leaves)))
-        tokens = float(min(max(0, math.ceil(want)), portion, free))
-        rate, cap = self._share_of_rate(share, want > portion)
+        left = free + beyond
+        if left < 2 * leaves:
+            # Near the end there are single tokens, for requests that wait, and no stocks
+            # (design.md §7): whoever laid one in would keep it from others.
+            portion = ask.waiting
+        else:
+            portion = max(ask.waiting, math.floor(left * share.leaves / (2 * leaves)))
+        tokens = float(min(max(0, math.ceil(ask.want)), portion, free))
+        rate, cap = self._share_of_rate(share) if ask.want > portion else (0.0, 0.0)
         offer = Offer(tokens, rate, cap)
         self.lent += rate - share.rate
         self.free -= tokens
-        share.rate = rate
+        share.rate, share.cap = rate, cap
         share.held += tokens
+        share.spoken = min(tokens, ask.waiting)
         share.until = until
         offer.credit = float(math.floor(max(0.0, self.free) * share.leaves / leaves))
         offer.more = self.free >= 1
@@ -161,30 +182,39 @@ class Stock:
         """Everything, to the only holder there can be."""
         offer = Offer(self.free, self.rate, self.cap)
         self.lent = share.rate = self.rate
+        share.cap = self.cap
         share.held += self.free
         share.until = math.inf
         self.free = 0.0
         offer.recheck_ms = self._recheck(share)
         return offer
 
-    def _share_of_rate(self, share: Share, scarce: bool) -> tuple[float, float]:
+    def _share_of_rate(self, share: Share) -> tuple[float, float]:
         """A holder whose slice does not last fills up by itself, in proportion to its demand."""
-        if not scarce or self.rate <= 0 or share.demand <= 0:
+        if self.rate <= 0 or share.demand <= 0:
             return 0.0, 0.0
         demand = sum(other.demand for other in self.shares.values())
-        fair = share.demand * min(1.0, self.rate / demand)
-        left = max(0.0, self.rate - (self.lent - share.rate))
-        rate = min(fair, left)
-        if fair < MIN_SHARE or rate <= 0:
+        ratio = self.rate / demand
+        least = MIN_SHARE if ratio < SCARCE else MIN_SHARE_OF_PLENTY
+        if ratio > 1:  # what it needs and some more; the rest is for whoever runs dry
+            ratio = min(2.0, (1 + ratio) / 2)
+        fair = share.demand * ratio
+        rate = min(fair, self.rate - (self.lent - share.rate))
+        if rate <= 0 or fair < least:
             return 0.0, 0.0
-        reach = min(self.cap * share.demand / demand, share.demand * REACH_S)
+        reach = min(self.cap * SPREAD * share.demand / demand, share.demand * REACH_S)
         return rate, max(1.0, reach)
 
     def _recheck(self, share: Share) -> float:
         if share.rate > 0:
-            return RENEW_MS
+            demand = sum(other.demand for other in self.shares.values())
+            return RENEW_MS if self.rate < demand * SCARCE else LEAST_MS
         own = self.rate - self.lent
         if own > 0:
             return min(1_000.0, max(LEAST_MS, (1 - self.free) / own * 1000))
         others = any(other is not share and other.held >= 1 for other in self.shares.values())
         return RETURN_MS if others or self.rate > 0 else NEVER_MS
+
+
+def _reached(share: Share, now: float) -> float:
+    return max(share.held, min(share.cap, share.held + share.rate * (now - share.at) / 1000))

@@ -15,6 +15,7 @@ from typing import Any, cast
 import msgspec
 
 from portico_ir.codec import Undecodable, decode_manifest, encode
+from portico_ir.leases import Exchange, Settlement
 from portico_ir.model import Endpoint, Manifest
 from portico_ir.secrets import Redacted
 
@@ -135,14 +136,33 @@ class Token(_Frame, frozen=True, kw_only=True, tag="token"):
     """The new one."""
 
 
+class Keeping(_Frame, frozen=True, kw_only=True, tag="keeping"):
+    """From the operator: whether pods settle their leases with me (design §7)."""
+
+    term: int = -1
+    """The higher one counts, should two say so; -1: not with me."""
+
+
+class Settle(_Frame, frozen=True, kw_only=True, tag="settle"):
+    """From the pod, to the operator that keeps: what was counted, and what is wanted."""
+
+    exchange: Exchange
+
+
+class Settled(_Frame, frozen=True, kw_only=True, tag="settled"):
+    """From the operator that keeps: the answer."""
+
+    settlement: Settlement
+
+
 class Unknown(msgspec.Struct, frozen=True):
     """A frame of a kind that this version does not have; to be passed over."""
 
     kind: str
 
 
-FromOperator = Hello | Offer | Advance | Addresses
-FromPod = Hello | Follow | Acknowledgement | Token
+FromOperator = Hello | Offer | Advance | Addresses | Keeping | Settled
+FromPod = Hello | Follow | Acknowledgement | Token | Settle
 
 
 class _Kind(msgspec.Struct, frozen=True):
@@ -165,8 +185,8 @@ _encoder = msgspec.json.Encoder(order="deterministic", enc_hook=_reveal)
 _kinds = msgspec.json.Decoder(_Kind)
 _from_operator: msgspec.json.Decoder[FromOperator] = msgspec.json.Decoder(FromOperator)
 _from_pod: msgspec.json.Decoder[FromPod] = msgspec.json.Decoder(FromPod, dec_hook=_redact)
-_OPERATOR_KINDS = frozenset({"hello", "manifest", "marks", "endpoints"})
-_POD_KINDS = frozenset({"hello", "follow", "acknowledgement", "token"})
+_OPERATOR_KINDS = frozenset({"hello", "manifest", "marks", "endpoints", "keeping", "settled"})
+_POD_KINDS = frozenset({"hello", "follow", "acknowledgement", "token", "settle"})
 
 
 def encode_frame(frame: FromOperator | FromPod) -> bytes:

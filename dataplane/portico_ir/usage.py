@@ -8,7 +8,7 @@ older than `KEPT_DAYS` are forgotten; nothing else is.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Final
 
 import msgspec
@@ -32,31 +32,41 @@ class UsageReport(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class Usage:
-    """Requests by plan, key and day."""
+    """Requests by plan, day and key."""
 
     def __init__(self) -> None:
-        self._plans: dict[str, dict[str, dict[int, int]]] = {}
+        self._plans: dict[str, dict[int, dict[str, int]]] = {}
         self._oldest = 0
 
     def add(self, plan: str, key: str, day: int, requests: int) -> None:
         """So many more."""
-        days = self._plans.setdefault(plan, {}).setdefault(key, {})
-        days[day] = days.get(day, 0) + requests
+        keys = self._plans.setdefault(plan, {}).setdefault(day, {})
+        keys[key] = keys.get(key, 0) + requests
 
     def of(self, plan: str, key: str, first: int, end: int) -> int:
         """From one day to another, which is not counted any more."""
-        days = self._plans.get(plan, {}).get(key)
+        days = self._plans.get(plan)
         if not days:
             return 0
-        return sum(requests for day, requests in days.items() if first <= day < end)
+        return sum(days[day].get(key, 0) for day in range(first, end) if day in days)
 
-    def days(self, plan: str) -> Mapping[str, Mapping[int, int]]:
-        """Key to day to requests."""
-        return self._plans.get(plan, {})
+    def on(self, day: int) -> dict[str, dict[str, int]]:
+        """Plan to key to requests of one day."""
+        return {plan: dict(days[day]) for plan, days in self._plans.items() if day in days}
 
-    def plans(self) -> Iterable[str]:
-        """Plans that were used."""
-        return self._plans.keys()
+    def by_key(self, plan: str, first: int, end: int) -> dict[str, dict[int, int]]:
+        """Key to day to requests, from one day to another, which is not among them."""
+        found: dict[str, dict[int, int]] = {}
+        for day, keys in self._plans.get(plan, {}).items():
+            if first <= day < end:
+                for key, requests in keys.items():
+                    found.setdefault(key, {})[day] = requests
+        return found
+
+    def total(self, plan: str, first: int, end: int) -> int:
+        """Of all keys."""
+        days = self._plans.get(plan, {})
+        return sum(sum(keys.values()) for day, keys in days.items() if first <= day < end)
 
     def forget(self, today: int) -> None:
         """What is older than anybody may ask for."""
@@ -64,13 +74,10 @@ class Usage:
         if oldest <= self._oldest:
             return
         self._oldest = oldest
-        for plan, keys in list(self._plans.items()):
-            for key, days in list(keys.items()):
-                for day in [day for day in days if day < oldest]:
-                    del days[day]
-                if not days:
-                    del keys[key]
-            if not keys:
+        for plan, days in list(self._plans.items()):
+            for day in [day for day in days if day < oldest]:
+                del days[day]
+            if not days:
                 del self._plans[plan]
 
 

@@ -117,7 +117,9 @@ class _OneProcess(_Parts):
         meters = StageMeters(settings.max_label_sets)
         self._lines = BatchedLines(self._writer.put)
         self._gateway = Gateway(settings, meters=meters, lines=self._lines)
-        self._view = SingleProcess(self._gateway.gauges, meters, self._lines)
+        self._view = SingleProcess(
+            self._gateway.gauges, meters, self._lines, self._gateway.answers.flush
+        )
         self._listens = False
 
     async def start(self) -> None:

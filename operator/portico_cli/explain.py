@@ -81,7 +81,7 @@ def _document(explained: Explained, found: Configuration) -> dict[str, Any]:
     asked = explained.asked
     document: dict[str, Any] = {
         "request": {"method": asked.method, "host": asked.host, "target": asked.target},
-        "outcome": explained.why or "a backend is called",
+        "outcome": explained.why or _outcome(explained),
         "answer": answer_of(explained) or None,
     }
     if explained.hosts:
@@ -112,8 +112,10 @@ def _route(
         "chain": chain,
         "integration": _integration(spec.integration),
     }
+    if explained.decided.decisions:
+        said["decisions"] = [one._asdict() for one in explained.decided.decisions]
     said["upstreams"] = [_target(target, found) for target in _targets(spec.integration)]
-    if route.broken:
+    if route.broken or explained.decided.refusal is not None:
         return said
     try:
         said["call"] = _call(explained, route, request, found)
@@ -121,6 +123,13 @@ def _route(
         explained.why = f"the target cannot be formed from this request: {error}"
         said["call"] = None
     return said
+
+
+def _outcome(explained: Explained) -> str:
+    depends = explained.decided.depends
+    if depends:
+        return f"open: the gateway {depends} first, and nobody was asked here"
+    return "a backend is called"
 
 
 def _policy_text(policy: PolicySpec) -> str:
@@ -274,12 +283,14 @@ def _print(printer: Printer, document: dict[str, Any]) -> None:
         rows.append(("route", f"{route['name']}  {route['key']}"))
         rows += [("", f"{name} = {value}") for name, value in route["variables"].items()]
         rows.append(("chain", " → ".join(document["chain"])))
+        rows += [("decision", _decision_text(one)) for one in document.get("decisions", ())]
         rows.append(("integration", _settings_text(document["integration"])))
         rows += [("upstream", _upstream_text(upstream)) for upstream in document["upstreams"]]
     if call := document.get("call"):
         rows += _call_rows(call)
     if answer := document["answer"]:
         rows.append(("answer", f"{answer['status']} {answer['body']}"))
+        rows += [("", f"{name}: {value}") for name, value in answer.get("headers", ())]
     rows.append(("outcome", document["outcome"]))
     rows += [("", f"an API answers at {host}") for host in document.get("hosts", ())]
     width = max(len(name) for name, _ in rows)
@@ -293,6 +304,11 @@ def _print(printer: Printer, document: dict[str, Any]) -> None:
         printer.table(head, rows_)
         if len(others) > MOST_OTHERS:
             printer.line(f"… and {count(len(others) - MOST_OTHERS, 'more route')}", "dim")
+
+
+def _decision_text(decision: dict[str, Any]) -> str:
+    says = f" ({decision['says']})" if decision["says"] else ""
+    return f"{decision['step']}: {decision['verdict']}{says}"
 
 
 def _settings_text(integration: dict[str, Any]) -> str:

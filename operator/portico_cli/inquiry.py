@@ -12,9 +12,11 @@ import time
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
+from portico_cli.chain import Decided, decide
 from portico_cli.release import version
 from portico_dataplane.app import Gateway
 from portico_dataplane.arrival import LOCAL_PATHS, api_of, overridden, stage_of
+from portico_dataplane.core.caller import Caller
 from portico_dataplane.core.identifiers import TRACE_BYTES, trace_id
 from portico_dataplane.core.messages import Request
 from portico_dataplane.core.router import Miss
@@ -92,6 +94,8 @@ class Explained:
         self.head: RequestHead | None = None
         self.request: Request | None = None
         self.route: RouteRuntime | None = None
+        self.decided = Decided(())
+        """What its chain says."""
         self.others: list[Other] = []
 
     def refuse(self, error: ErrorKind | None, why: str) -> Explained:
@@ -172,10 +176,11 @@ def _through_api(
     if api.unit.disable_default_endpoint:
         why = "disableExecuteApiEndpoint: the default endpoint refuses"
         return explained.refuse(ErrorKind.DEFAULT_ENDPOINT_DISABLED, why)
-    cors = api.cors if request.method == "OPTIONS" else None
+    stage, request.path = stage_of(api, path, named)
+    own = stage.cors if stage is not None else api.cors
+    cors = own if request.method == "OPTIONS" else None
     if cors is not None and cors.preflight(request.method, request.headers) is not None:
         return explained.refuse(None, "it is a CORS preflight, answered before any route")
-    stage, request.path = stage_of(api, path, named)
     if stage is None:
         stages = ", ".join(sorted(api.stages)) or "none"
         why = f"no stage takes the path; stages are {stages}"
@@ -204,6 +209,10 @@ def _through_api(
     request.path_parameters = found.parameters
     if found.value.broken:
         return explained.refuse(ErrorKind.BROKEN_ROUTE, found.value.broken)
+    request.caller = Caller()
+    decided = explained.decided = decide(found.value.chain, request)
+    if decided.refusal is not None:
+        return explained.refuse(decided.refusal.kind, decided.refusal.cause)
     return explained
 
 
@@ -214,9 +223,20 @@ def answer_of(explained: Explained) -> dict[str, Any]:
     if explained.error is None:
         return {}
     kind = explained.api.unit.kind if explained.api is not None else None
-    response = errors.error_response(explained.error, kind, request_id="-", extended_id="-")
-    return {
+    refusal = explained.decided.refusal
+    response = errors.error_response(
+        explained.error,
+        kind,
+        request_id="-",
+        extended_id="-",
+        message=refusal.message if refusal else None,
+        error_type=refusal.error_type if refusal else "",
+    )
+    said: dict[str, Any] = {
         "error": str(explained.error),
         "status": response.status,
         "body": response.body.decode("utf-8", "replace"),
     }
+    if refusal is not None and refusal.headers:
+        said["headers"] = [[n.decode(), value.decode("latin-1")] for n, value in refusal.headers]
+    return said

@@ -34,6 +34,7 @@ from portico_compiler.passes.gateway import ground
 from portico_compiler.passes.shards import CompiledApi, compile_api
 from portico_compiler.passes.signers import signer_units, users_of
 from portico_compiler.passes.stages import stages_of
+from portico_compiler.passes.store import store_unit, stores
 from portico_compiler.passes.usage_plans import usage_plans
 from portico_compiler.problems import ObjectRef, Problem
 from portico_compiler.world import Settings, World
@@ -93,6 +94,7 @@ def compile(world: World, memo: Memo | None = None) -> Compiled:  # noqa: A001
     plans = usage_plans(inventory, claims.plans, known, stages.plans)
     keys = api_keys(inventory, plans, memo)
     users = users_of(inventory)
+    settled = stores(inventory, secrets=bool(settings.today))
     upstreams = frozenset().union(*(api.upstreams for api in apis))
     reachable = endpoints(sorted(upstreams, key=lambda u: u.id), inventory, settings, memo)
 
@@ -101,13 +103,15 @@ def compile(world: World, memo: Memo | None = None) -> Compiled:  # noqa: A001
         served = [api.plan for api in own]
         access = access_units(plans, keys, {p.document.object.uid for p in served}, name, memo)
         signers = signer_units(users, served, inventory, gateway, settings.today, name, memo)
-        return assemble(gateway, own, {**access, **signers}, reachable, settings)
+        units = {**access, **signers, **store_unit(settled, base.for_data_plane(name))}
+        return assemble(gateway, own, units, reachable, settings)
 
     snapshots = {name: snapshot(name, own) for name, own in _by_data_plane(apis, settings).items()}
 
     problems = [p for d in documents for p in d.problems]
     problems += (*base.problems, *claims.problems, *domains, *stages.problems, *groups.problems)
     problems += (*guards.problems, *plans.problems, *keys.problems, *users.problems)
+    problems += settled.problems
     problems += [p for api in apis for p in api.problems]
     under = Ground(inventory, groups, problems, settings)
     waiting = captures(deployments, under, apis, memo)

@@ -7,24 +7,30 @@ ends that should not, `/livez` says which; leaving ends every task and releases 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 import socket
 import time
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Coroutine, Mapping
 from functools import partial
 from importlib import metadata
 from types import TracebackType
 from typing import Any, Literal, Self
 
+import msgspec
+
 from portico_compiler import Object, ObjectRef, Settings
+from portico_operator.capture_loop import CaptureLoop
 from portico_operator.cluster.client import Credentials, KubeClient
 from portico_operator.cluster.herald import Herald
 from portico_operator.cluster.intake import PACE, Intake, Pace
 from portico_operator.cluster.lease import Lease
 from portico_operator.cluster.pod_watch import PodWatch
 from portico_operator.cluster.reviewer import TokenReviewer
+from portico_operator.cluster.revision_store import RevisionStore
 from portico_operator.cluster.status_writer import StatusWriter
 from portico_operator.cluster.vault import ClusterVault
+from portico_operator.counting import LOOPBACK, Counting
 from portico_operator.delivery.access import Access
 from portico_operator.delivery.fleet import Standing
 from portico_operator.delivery.server import StreamServer
@@ -49,7 +55,7 @@ class App:
         self.settings = settings
         self.metrics = Metrics()
         self.store = Store()
-        self._sockets = _listen_all(settings.host, (settings.stream_port, settings.admin_port))
+        self._sockets = _listen_all(settings)
         self.client = KubeClient(credentials)
         self.lease = Lease(
             self.client, settings.namespace, settings.lease, settings.identity, settings.terms
@@ -65,7 +71,11 @@ class App:
         }
         """By class."""
         access = Access(TokenReviewer(self.client), self, time.time)
-        self.server = StreamServer(access, build=_version(), measures=self.metrics)
+        build = _build(_compiler_settings(settings))
+        self.counting = Counting(self.client, settings, self.lease, lambda t: self.server.keep(t))
+        self.server = StreamServer(
+            access, build=build, measures=self.metrics, settler=self.counting.keeping
+        )
         self.intake = Intake(
             self.client, self.store, self._touch, namespaces=settings.watch_namespaces, pace=pace
         )
@@ -93,6 +103,13 @@ class App:
             wrote=self.metrics.status_written,
             patience=settings.patience,
         )
+        self.captures = CaptureLoop(
+            self.store,
+            RevisionStore(self.client, self.lease.is_leader, settings.watch_namespaces),
+            leads=self.lease.is_leader,
+            refresh=self.intake.refresh,
+            classes=self.pods.keys,
+        )
         self.tls = StreamTls(
             self.server,
             ClusterVault(self.client, settings.namespace, settings.ca_secret, settings.ca_bundle),
@@ -109,13 +126,19 @@ class App:
     async def __aenter__(self) -> Self:
         await self.client.__aenter__()
         await self._health.start(self._sockets[1])
+        await self.counting.server.start(self._sockets[2])
         self.server.subscribe(self.status.stir)
         self.lease.subscribe(lambda _: self.status.stir())
+        self.lease.subscribe(lambda _: self.captures.stir())
+        self.lease.subscribe(lambda _: self.counting.keeping.stir())
         parts: dict[str, Coroutine[Any, Any, None]] = {
             "stream": self.tls.run(),
+            "leases": self.counting.keeping.run(),
             "status": self.status.run(),
+            "captures": self.captures.run(),
             "reconciler": self.reconciler.run(),
             "days": self.reconciler.turn_days(),
+            "progress": self.reconciler.tell_progress(),
             "intake": self.intake.run(),
             **{f"pods of {name}": watch.run() for name, watch in self.pods.items()},
             "lease": self.lease.run(),
@@ -133,6 +156,7 @@ class App:
         for task in self._tasks.values():
             await end((task,))
         await self._health.close()
+        await self.counting.close()
         for listening in self._sockets:
             listening.close()
         await self.client.__aexit__(kind, error, trace)
@@ -141,6 +165,11 @@ class App:
     def stream_port(self) -> int:
         """In use, when any was asked for."""
         return int(self._sockets[0].getsockname()[1])
+
+    @property
+    def usage_port(self) -> int:
+        """The same, of the usage endpoint."""
+        return int(self._sockets[2].getsockname()[1])
 
     @property
     def admin_port(self) -> int:
@@ -169,6 +198,8 @@ class App:
     def _published(self, publication: Publication) -> None:
         serials = {name: self.server.fleet(name).serial for name in self.pods}
         self.status.published(publication, serials)
+        self.counting.published(publication.compiled.snapshots)
+        self.captures.published(publication)
 
     def _object(self, ref: ObjectRef) -> Object | None:
         known = self.store.get(ref)
@@ -233,18 +264,26 @@ def _compiler_settings(settings: OperatorSettings) -> Settings:
     )
 
 
+def _build(settings: Settings) -> str:
+    """What made a configuration: of one world, replicas of one build make the same bytes. Those
+    that were started with other settings are of another build, too."""
+    said = hashlib.sha256(msgspec.json.encode(settings, order="deterministic"))
+    return f"{settings.build}+{said.hexdigest()[:8]}"
+
+
 def _names(settings: OperatorSettings) -> list[str]:
     """What pods may call this replica: a name of the headless Service, whatever its address."""
     service = f"{settings.stream_service}.{settings.namespace}"
     return [settings.stream_service, service, f"{service}.svc", f"{service}.svc.cluster.local"]
 
 
-def _listen_all(host: str, ports: Sequence[int]) -> list[socket.socket]:
-    """All of them, or none and the error."""
+def _listen_all(settings: OperatorSettings) -> list[socket.socket]:
+    """Stream, admin, usage; all of them, or none and the error."""
     taken: list[socket.socket] = []
     try:
-        for port in ports:
-            taken.append(_listen(host, port))
+        for port in (settings.stream_port, settings.admin_port):
+            taken.append(_listen(settings.host, port))
+        taken.append(_listen(LOOPBACK, settings.usage_port))
     except OSError:
         for listening in taken:
             listening.close()

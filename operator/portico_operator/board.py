@@ -196,8 +196,8 @@ class StatusBoard:
     def follow(self) -> None:
         """Another replica leads; whoever does looks at everything by itself."""
         self._leads = False
-        self._queue.clear()
-        self._again.clear()
+        for known in (self._queue, self._again, self._highest_done):
+            known.clear()
 
     def written(self, ref: ObjectRef) -> None:
         """A write succeeded, and the store has the answer."""
@@ -257,19 +257,13 @@ class StatusBoard:
 
     # --- whose turn it is ---------------------------------------------------------------
 
-    def _moved_states(self, findings: Findings) -> set[ObjectRef]:
+    def _moved_states(self, new: Findings) -> set[ObjectRef]:
         """Objects that are served by a Stage again, or no longer, and objects with another
         address: nothing of their own has changed."""
         old = self._findings
-        moved = {
-            ref
-            for ref in old.not_deployed.keys() | findings.not_deployed.keys()
-            if old.not_deployed.get(ref) != findings.not_deployed.get(ref)
-        }
-        for ref, identity in findings.identities.items():
-            if old.identities.get(ref) != identity:
-                moved.add(ref)
-        return moved
+        idle = old.not_deployed.keys() | new.not_deployed.keys()
+        moved = {ref for ref in idle if old.not_deployed.get(ref) != new.not_deployed.get(ref)}
+        return moved | {ref for ref, i in new.identities.items() if old.identities.get(ref) != i}
 
     def _consider(self, ref: ObjectRef, entry: _Entry, due: float) -> None:
         """It has its turn now, or waits for acknowledgements until `due`."""
@@ -361,10 +355,11 @@ class StatusBoard:
         return self._standings.get(class_name, NOBODY)
 
     def _state(self, ref: ObjectRef, entry: _Entry) -> Programming:
+        class_name, serial = entry.awaited
         return status.programmed(
             entry.conditions,
-            entry.awaited.serial,
-            self._of(entry.awaited.class_name),
+            serial,
+            self._of(class_name) if class_name else None,
             self._refusals.get(ref, ()),
             self._findings.not_deployed.get(ref, ""),
         )
@@ -381,7 +376,10 @@ class StatusBoard:
         else:  # Written once; then it waits for the acknowledgements.
             self._queue.hold(ref, entry.awaited, math.inf)
         for reason, saying in (("NoDataPlane", self._without_pods), ("Refused", self._refused)):
-            saying.add(ref) if state.reason == reason else saying.discard(ref)
+            if state.reason == reason:
+                saying.add(ref)
+            else:
+                saying.discard(ref)
         if state.is_true:
             class_name, serial = entry.awaited
             self._highest_done[class_name] = max(self._highest_done.get(class_name, 0), serial)

@@ -63,6 +63,16 @@ class Election:
         """When the record was first seen as it is."""
         self._held_until = float("-inf")
 
+    @property
+    def transitions(self) -> int:
+        """As the record says."""
+        return self._record.transitions if self._record is not None else 0
+
+    @property
+    def holder(self) -> str:
+        """As the record says."""
+        return self._record.holder if self._record is not None else ""
+
     def observed(self, record: Record | None, now: float) -> None:
         """The Lease was read (None: there is none)."""
         if record != self._record:

@@ -15,6 +15,7 @@ import msgspec
 from portico_compiler import Object, ObjectRef
 from portico_compiler.manifests.kinds import KINDS
 from portico_ir.secrets import Redacted
+from portico_operator.deployment_status import RECORDING, recorded
 from portico_operator.establishment import is_established
 from portico_operator.refusals import api_of
 
@@ -80,6 +81,8 @@ def read(
     if kind == "Stage" and isinstance(status, Mapping):
         established = is_established(status, api_of(object_))
         object_ = msgspec.structs.replace(object_, established=established)
+    if kind in RECORDING and isinstance(status, Mapping):
+        object_ = msgspec.structs.replace(object_, recorded=recorded(kind, status))
     return ClusterObject(
         object=object_,
         version=version,

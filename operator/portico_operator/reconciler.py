@@ -12,7 +12,7 @@ import asyncio
 import gc
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from typing import NamedTuple, Protocol
 
@@ -30,7 +30,11 @@ _log = logging.getLogger(__name__)
 
 LONG_S = 0.010
 """A compile that took longer than this is given to a thread the next time."""
+HEAVY = frozenset({"ApiDeployment", "ControllerRevision"})
+"""A change of these may mean thousands of Routes at once, however quick the last compile was."""
 BLOCKED_RETRY_S = 0.5
+PROGRESS_S = 0.5
+"""How often delivery is told how far this replica has looked while nothing changes."""
 
 
 class Publication(NamedTuple):
@@ -42,6 +46,8 @@ class Publication(NamedTuple):
     """Objects whose content is other than in the publication before."""
     seconds: float
     """How long compiling took."""
+    lists: Mapping[str, int] = {}
+    """By kind, up to which version the World knew everything."""
 
 
 class Measures(Protocol):
@@ -99,11 +105,15 @@ class Reconciler:
         self._endpoints: dict[str, EndpointSet] = {}
         """By class: addresses as they were delivered last."""
         self._pending: set[ObjectRef] = set()
+        self._touches = 0
+        self._delivered = -1
+        """Touches that are in what was delivered last."""
         self.first_done = asyncio.Event()
         """The first configuration was delivered: this replica is ready."""
 
     def touch(self) -> None:
         """The store changed."""
+        self._touches += 1
         self._holdoff.touch(self._clock())
         self._stirred.set()
 
@@ -128,6 +138,19 @@ class Reconciler:
             await asyncio.sleep(DAY_S - now % DAY_S + 1)
             self.touch()
 
+    async def tell_progress(self) -> None:
+        """Until cancelled: lists, bookmarks and events that change nothing say how far this
+        replica has looked, so that a pod which lost another one need not wait for a change."""
+        told: Mapping[str, str] = {}
+        while True:
+            await asyncio.sleep(PROGRESS_S)
+            seen = self._store.seen()
+            # Not while anything is in the store that is not in what pods could have.
+            if self._delivered == self._touches and seen != told:
+                told = seen
+                for name in self._endpoints:
+                    self._delivery.advance(name, seen)
+
     async def _burst(self) -> None:
         """Until something changed, and the changes have paused or lasted long enough."""
         await self._stirred.wait()
@@ -146,12 +169,15 @@ class Reconciler:
             return
         self._measures.blocked(False)
         self._pending |= self._store.take_changed()
+        touches, seen = self._touches, self._store.seen()
+        lists = self._store.lists()
         world = self._store.freeze(self._settings_now())
         compiled = await self._compile(world)
         changed, self._pending = frozenset(self._pending), set()
         self._world = world
-        self._deliver(compiled, since)
-        self._published(Publication(compiled, changed, self._last_seconds))
+        self._deliver(compiled, since, seen)
+        self._delivered = touches
+        self._published(Publication(compiled, changed, self._last_seconds, lists))
         if not self.first_done.is_set():
             self.first_done.set()
             # What was read at start stays: the collector need not walk it again.
@@ -195,7 +221,8 @@ class Reconciler:
 
     async def _compile(self, world: World) -> Compiled:
         start = self._clock()
-        if self._last_seconds > LONG_S or self._world is None:
+        heavy = any(ref.kind in HEAVY for ref in self._pending)
+        if self._last_seconds > LONG_S or self._world is None or heavy:
             compiled = await asyncio.to_thread(compile_world, world, self._memo)
         else:
             compiled = compile_world(world, self._memo)
@@ -203,12 +230,13 @@ class Reconciler:
         self._measures.compiled(self._last_seconds, len(world.objects))
         return compiled
 
-    def _deliver(self, compiled: Compiled, since: float) -> None:
+    def _deliver(self, compiled: Compiled, since: float, seen: Mapping[str, str]) -> None:
         changed_at = self._wall() - (self._clock() - since)
         for name, snapshot in compiled.snapshots.items():
             numbered = self._numbered(name, snapshot.endpoints)
             own = msgspec.structs.replace(snapshot, endpoints=numbered)
             self._delivery.publish(name, own, changed_at=changed_at)
+            self._delivery.advance(name, seen)
 
     def _numbered(self, class_name: str, endpoints: EndpointSet) -> EndpointSet:
         """Those of before while they are the same. Sequences of several replicas compare: they

@@ -66,6 +66,8 @@ class OperatorSettings:
     """Configuration stream; 0 asks the system for a free one."""
     admin_port: int = 9901
     """Probes and metrics; 0 asks the system for a free one."""
+    usage_port: int = 9902
+    """Usage of plans, on loopback only; 0 asks the system for a free one."""
     kubeconfig: str | None = None
     """None: the pod's own credentials, else the usual kubeconfig."""
     log: str = "info"
@@ -94,6 +96,7 @@ def read(arguments: Sequence[str], environ: Mapping[str, str] = os.environ) -> O
     add("--host", default=defaults.host)
     add("--stream-port", type=_port, default=defaults.stream_port)
     add("--admin-port", type=_port, default=defaults.admin_port)
+    add("--usage-port", type=_port, default=defaults.usage_port)
     add("--kubeconfig", default=environ.get("KUBECONFIG") or None, metavar="FILE")
     add("--log", default=environ.get("PORTICO_LOG", defaults.log).lower())
     found = parser.parse_args(arguments)
@@ -119,6 +122,7 @@ def read(arguments: Sequence[str], environ: Mapping[str, str] = os.environ) -> O
         host=found.host,
         stream_port=found.stream_port,
         admin_port=found.admin_port,
+        usage_port=found.usage_port,
         kubeconfig=found.kubeconfig,
         log=found.log,
     )

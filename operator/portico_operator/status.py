@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from portico_compiler import Condition, ObjectRef
-from portico_operator import establishment
+from portico_operator import adoption, establishment
 from portico_operator.delivery.fleet import Programming, Standing
 from portico_operator.establishment import is_established
 
@@ -30,22 +30,28 @@ class Identity(NamedTuple):
     """`status.addresses`."""
     stage_of: ObjectRef | None = None
     """Of a Stage: its API."""
+    deployment: Mapping[str, Any] = {}
+    """What a Stage or ApiDeployment says of deployments (`deployment_status`)."""
+    unserved: bool = False
+    """Of a PorticoClass: no operator serves it."""
 
 
 def programmed(
     conditions: Iterable[Condition],
     serial: int,
-    standing: Standing,
+    standing: Standing | None,
     units: Collection[str],
     not_deployed: str,
 ) -> Programming:
     """What Programmed says of an object whose content is in publication `serial`; `units` are
-    those of its own that a pod refuses."""
+    those of its own that a pod refuses. `standing` is None where no class has the object."""
     for condition in conditions:
         if condition.type == "Accepted" and condition.status != "True":
             return Programming(False, "NotAccepted", "not served as written; see Accepted")
     if not_deployed:
         return Programming(False, "NotDeployed", not_deployed)
+    if standing is None:
+        return Programming(False, "NoDataPlane", "it belongs to no PorticoClass that there is")
     return standing.programmed(serial, units)
 
 
@@ -68,6 +74,9 @@ def compose(
     entries.append(
         _entry("Programmed", is_true, state.reason, state.message, generation, known, now)
     )
+    if identity.unserved:
+        why = (adoption.REASON, adoption.MESSAGE, generation)
+        entries.append(_entry(adoption.CONDITION, "False", *why, known, now))
     api = identity.stage_of
     if api is not None and (state.is_true or is_established(observed, api)):
         since = (establishment.REASON, establishment.message(api), generation)
@@ -77,6 +86,7 @@ def compose(
         status["apiId"] = identity.api_id
     if identity.addresses:
         status["addresses"] = list(identity.addresses)
+    status |= identity.deployment
     if data_plane is not None:
         status["dataPlane"] = dict(data_plane)
     return status
@@ -129,7 +139,8 @@ def _conditions(status: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
 
 
 def _without_counts(status: Mapping[str, Any]) -> dict[str, Any]:
-    rest = {key: value for key, value in status.items() if key != "dataPlane"}
+    # What was used of a plan has a writer and a pace of its own (`keeping`).
+    rest = {key: value for key, value in status.items() if key not in ("dataPlane", "usage")}
     rest["conditions"] = {
         type_: {k: v for k, v in entry.items() if k != "lastTransitionTime"}
         for type_, entry in _conditions(status).items()

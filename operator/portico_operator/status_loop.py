@@ -17,13 +17,14 @@ from typing import Any, NamedTuple, Protocol
 from portico_compiler import ObjectRef
 from portico_compiler.inventory import API_KINDS
 from portico_compiler.passes.apis import identity
+from portico_operator import deployment_status
+from portico_operator.adoption import Adoption
 from portico_operator.board import Findings, StatusBoard
-from portico_operator.delivery.fleet import Standing
-from portico_operator.deployment_state import not_deployed
+from portico_operator.delivery.fleet import NOBODY, Standing
 from portico_operator.objects import ClusterObject
 from portico_operator.reconciler import Publication
 from portico_operator.refusals import LastChanges, api_of, refused_objects
-from portico_operator.status import Identity
+from portico_operator.status import Identity, parsed
 from portico_operator.store import Store
 
 GATHER_S = 0.050
@@ -107,6 +108,8 @@ class StatusLoop:
         self._changed: set[ObjectRef] = set()
         self._changes: dict[str, LastChanges] = {}
         self._refusals = _Refusals(None, {}, {})
+        self._adoption = Adoption()
+        self._class_refs: tuple[Publication | None, list[ObjectRef]] = (None, [])
         self._done: list[tuple[ObjectRef, Result]] = []
         self._stirred = asyncio.Event()
         self._is_leading = False
@@ -133,6 +136,7 @@ class StatusLoop:
     async def run(self) -> None:
         """Until cancelled."""
         digested: Publication | None = None
+        classes: Collection[str] = ()
         try:
             while True:
                 await self._pause()
@@ -142,11 +146,12 @@ class StatusLoop:
                 # Before the first list nobody may say that there is no pod.
                 if latest is None or standings is None:
                     continue
-                if latest is not digested:
+                standings = self._with_adopted(latest, standings)
+                if latest is not digested or standings.keys() != classes:
                     changed, self._changed = self._changed, set()
                     findings = self._findings(latest, standings)
                     self.board.found(findings, changed, self._serials, self._clock())
-                    digested = latest
+                    digested, classes = latest, standings.keys()
                 self.board.fleet(standings, self._refused(latest, standings), self._clock())
                 self._lead()
         finally:
@@ -180,6 +185,7 @@ class StatusLoop:
                 self._writer.begin(ref, known.object.uid, status, self._ended)
 
     def _ended(self, ref: ObjectRef, result: Result) -> None:
+        self._wrote(result.written is not None)
         if result.written is not None and self._store.put(result.written):
             self._restored()  # It carried a change that its event had not brought yet.
         self._done.append((ref, result))
@@ -189,7 +195,6 @@ class StatusLoop:
         """What became of writes, one after another with everything else that moves the board."""
         ended, self._done = self._done, []
         for ref, result in ended:
-            self._wrote(result.written is not None)
             if result.written is not None:
                 self.board.written(ref)
             elif result.again is not None:
@@ -200,10 +205,21 @@ class StatusLoop:
                 self.board.follow()
                 self._is_leading = False
 
+    def _with_adopted(
+        self, latest: Publication, standings: Mapping[str, Standing]
+    ) -> Mapping[str, Standing]:
+        """With the classes that no operator serves: none of them has a pod."""
+        if self._class_refs[0] is not latest:
+            known = latest.compiled.report.classes
+            self._class_refs = (latest, [ref for ref in known if ref.kind == "PorticoClass"])
+        statuses = {ref.name: parsed(self._status_of(ref)) for ref in self._class_refs[1]}
+        adopted = self._adoption.of(statuses, standings, self._clock())
+        return {**dict.fromkeys(adopted, NOBODY), **standings}
+
     # --- what there is to say -----------------------------------------------------------
 
     def _findings(self, publication: Publication, ours: Collection[str]) -> Findings:
-        report = publication.compiled.report
+        report, deployments = publication.compiled.report, publication.compiled.deployments
         conditions, addresses = report.conditions, report.addresses
         # What belongs to no class is told by every operator, in the same words.
         classes = {ref: name for ref, name in report.classes.items() if not name or name in ours}
@@ -221,13 +237,13 @@ class StatusLoop:
                 api = api_of(stage.object) if stage else None
                 identities[ref] = Identity("", addresses.get(ref, ()), api)
                 serials[ref] = self._last_change(name, api)
-        is_idle = any(ref in addresses and not addresses[ref] for ref in apis)
-        idle = not_deployed(
-            apis,
-            addresses,
-            list(self._store.of_kind("Stage")) if is_idle else (),
-            list(self._store.of_kind("Route")) if is_idle else (),
-        )
+            if ref.kind == "PorticoClass" and name not in self._serials:
+                identities[ref] = Identity(unserved=True)
+            if ref.kind in deployment_status.RECORDING and (known := self._store.get(ref)):
+                before = identities.get(ref, Identity())
+                said = deployment_status.fields(known.object, deployments)
+                identities[ref] = before._replace(deployment=said)
+        idle = deployments.not_deployed()
         return Findings(conditions, identities, idle, classes, serials)
 
     def _last_change(self, class_name: str, api: ObjectRef | None) -> int:

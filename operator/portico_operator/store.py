@@ -16,6 +16,7 @@ import msgspec
 
 from portico_compiler import Object, ObjectRef, Settings, World
 from portico_compiler.manifests.kinds import KINDS
+from portico_compiler.revisions.packing import KIND as REVISION
 from portico_operator.objects import ClusterObject
 from portico_operator.references import NONE, References, references
 
@@ -53,6 +54,9 @@ class Store:
         self._listed: dict[Scope, int] = {}
         """Version of the newest whole list."""
         self._marks: dict[str, int] = {}
+        """Kind to the newest event of it."""
+        self._changes: dict[str, int] = {}
+        """Kind to the newest change of a World that came of it."""
         self._changed: set[ObjectRef] = set()
         self._deleted: set[str] = set()
         self._services: Counter[str] = Counter()
@@ -108,8 +112,7 @@ class Store:
         self._gone[ref] = version
         if ref not in self._objects:
             return False
-        self._remove(ref)
-        self._deleted.add(ref.kind)
+        self._went(ref, version)
         return True
 
     def listed(self, scope: Scope, found: Iterable[ClusterObject], version: int) -> bool:
@@ -122,21 +125,18 @@ class Store:
                 changed |= self._keep(item)
         for ref in [ref for ref in self._objects if covers(scope, ref) and ref not in seen]:
             if self._objects[ref].object.version <= version:
-                self._remove(ref)
-                self._deleted.add(ref.kind)
+                self._went(ref, version)
                 changed = True
         # Whatever is absent from the list and not newer than it is stale without a tombstone.
         for ref in [r for r, at in self._gone.items() if at <= version and covers(scope, r)]:
             del self._gone[ref]
         self._listed[scope] = max(version, self._listed.get(scope, 0))
-        self._mark(scope.kind, version)
         return changed
 
     def advanced(self, scope: Scope, version: int) -> None:
         """A bookmark: the watch of this scope has told everything up to this version."""
         if scope in self._listed:
             self._listed[scope] = max(version, self._listed[scope])
-            self._mark(scope.kind, version)
 
     def compared(
         self, scope: Scope, versions: Mapping[ObjectRef, int], version: int
@@ -149,13 +149,11 @@ class Store:
         went = False
         for ref in [r for r in self._objects if covers(scope, r) and r not in versions]:
             if self._objects[ref].object.version <= version:
-                self._remove(ref)
+                self._went(ref, version)
                 self._gone[ref] = version
-                self._deleted.add(ref.kind)
                 went = True
         if not behind and scope in self._listed:
             self._listed[scope] = max(version, self._listed[scope])
-            self._mark(scope.kind, version)
             for ref in [r for r, at in self._gone.items() if at <= version and covers(scope, r)]:
                 del self._gone[ref]
         return behind, went
@@ -164,7 +162,7 @@ class Store:
 
     def freeze(self, settings: Settings) -> World:
         """Everything there is, for the compiler; ask `missing` first."""
-        marks = {kind: str(at) for kind, at in self._marks.items() if kind not in UNMARKED}
+        marks = {kind: str(at) for kind, at in self._changes.items() if kind not in UNMARKED}
         objects = tuple(kept.object.object for kept in self._objects.values() if _is_read(kept))
         return World(
             settings=msgspec.structs.replace(settings, marks=marks),
@@ -187,10 +185,25 @@ class Store:
         """These deletions were users' own and not those of a kind that is going away."""
         self._deleted.difference_update(kinds)
 
+    def lists(self) -> dict[str, int]:
+        """By kind, up to which version everything is known, in all of its scopes."""
+        known: dict[str, int] = {}
+        for scope, version in self._listed.items():
+            known[scope.kind] = min(version, known.get(scope.kind, version))
+        return known
+
+    def seen(self) -> dict[str, str]:
+        """Marks by kind: up to which version everything was seen. A replica whose marks here are
+        not older than the changes in another's World lacks none of them."""
+        known = self.lists()
+        for kind, at in self._marks.items():
+            known[kind] = max(at, known.get(kind, 0))
+        return {kind: str(at) for kind, at in known.items() if kind not in UNMARKED}
+
     @property
     def sequence(self) -> int:
         """The newest version seen of anything: comparable between replicas."""
-        return max(self._marks.values(), default=0)
+        return max((*self._marks.values(), *self._listed.values()), default=0)
 
     def get(self, ref: ObjectRef) -> ClusterObject | None:
         """One object."""
@@ -226,7 +239,7 @@ class Store:
         for namespace in self._services.keys() & may:
             scopes |= {Scope("Service", namespace), Scope("EndpointSlice", namespace)}
         scopes |= {Scope("Secret", namespace) for namespace, _ in self._secrets if namespace in may}
-        scopes |= {Scope("ControllerRevision", namespace) for namespace in self._revisions}
+        scopes |= {Scope(REVISION, namespace) for namespace in self._revisions.keys() & may}
         if self._choosing:
             served = {scope.namespace for scope in self._expected if scope.kind == "DomainName"}
             scopes |= {Scope("Namespace", namespace) for namespace in served}
@@ -256,19 +269,16 @@ class Store:
         ref = found.ref
         self._gone.pop(ref, None)
         old = self._objects.get(ref)
-        is_same = old is not None and _same_content(old.object.object, found.object)
-        if (
-            old is not None
-            and is_same
-            and old.object.object.established == found.object.established
-        ):
+        before = None if old is None else old.object.object
+        is_same = before is not None and _same_content(before, found.object)
+        if old and before and is_same and _same_status(before, found.object):
             # The very object that earlier Worlds hold: only version and status are news.
-            found = msgspec.structs.replace(found, object=old.object.object)
+            found = msgspec.structs.replace(found, object=before)
             self._objects[ref] = _Kept(found, old.references)
             return False
         named = NONE
         known = KINDS.get(ref.kind)
-        if known is not None and known.ours:
+        if known is not None and (known.ours or ref.kind == REVISION):
             named = references(ref.kind, ref.namespace, found.object.body)
         self._objects[ref] = _Kept(found, named)
         if not is_same:  # What we wrote ourselves is nothing that a user changed.
@@ -277,7 +287,14 @@ class Store:
         self._count(ref, named, +1)
         if old is not None:
             self._count(ref, old.references, -1)
+        self._changes[ref.kind] = max(found.version, self._changes.get(ref.kind, 0))
         return True
+
+    def _went(self, ref: ObjectRef, version: int) -> None:
+        """It was deleted, at this version or before."""
+        self._remove(ref)
+        self._deleted.add(ref.kind)
+        self._changes[ref.kind] = max(version, self._changes.get(ref.kind, 0))
 
     def _remove(self, ref: ObjectRef) -> None:
         kept = self._objects.pop(ref)
@@ -326,6 +343,11 @@ def covers(scope: Scope, ref: ObjectRef) -> bool:
 
 def _is_read(kept: _Kept) -> bool:
     return kept.object.ref.kind in KINDS
+
+
+def _same_status(old: Object, new: Object) -> bool:
+    """As far as it is part of a World."""
+    return old.established == new.established and old.recorded == new.recorded
 
 
 def _same_content(old: Object, new: Object) -> bool:

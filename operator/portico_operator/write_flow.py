@@ -1,8 +1,8 @@
 """WriteFlow [pure]: how many writes may be under way, and how fast new ones begin.
 
-Kept by the status writer. Promises: a rate with a burst; a bound on what is in flight, halved when
-the API server is too slow, busy or away and found again step by step; the pause that the server
-asks for is kept. Time is passed in.
+Kept by the status writer. Promises: a rate with a burst; a bound on what is in flight, found step
+by step: it grows while answers come quickly, shrinks when they come slowly, and is halved when the
+API server is busy or away; the pause that the server asks for is kept. Time is passed in.
 """
 
 from __future__ import annotations
@@ -15,7 +15,12 @@ RATE: Final = 200.0
 BURST: Final = 400.0
 """Writes at once, after a quiet time."""
 WIDTH: Final = 32
-"""In flight. More make a busy API server slower and nothing faster."""
+"""In flight at most. More make a busy API server slower and nothing faster."""
+FIRST_WIDTH: Final = 4
+QUICK_S: Final = 0.25
+SLOW_S: Final = 0.5
+"""An answer that takes longer is one of too many; well below the time after which it is given up,
+because the server then has had the work for nothing."""
 FIRST_PAUSE_S: Final = 0.1
 LONGEST_PAUSE_S: Final = 5.0
 LONGEST_ASKED_S: Final = 60.0
@@ -31,7 +36,7 @@ class WriteFlow:
         self._rate, self._burst, self._width = rate, burst, width
         self._tokens = burst
         self._at = now
-        self._limit = float(width)
+        self._limit = float(min(FIRST_WIDTH, width))
         self._in_flight = 0
         self._open_at = -math.inf
         """Nothing begins before this."""
@@ -62,10 +67,13 @@ class WriteFlow:
         """A write has ended, in whatever way."""
         self._in_flight -= 1
 
-    def answered(self) -> None:
-        """The server has dealt with a write in time."""
+    def answered(self, seconds: float) -> None:
+        """The server has dealt with a write, which took so long."""
         self._pause = FIRST_PAUSE_S
-        self._limit = min(float(self._width), self._limit + 1)
+        if seconds <= QUICK_S:
+            self._limit = min(float(self._width), self._limit + 1)
+        elif seconds > SLOW_S:
+            self._limit = max(1.0, self._limit - 0.5)
 
     def set_back(self, began: float, now: float, asked: float | None = None) -> None:
         """A write that began then met a server that is busy, slow or away."""

@@ -76,6 +76,7 @@ def test_the_operator_reads_its_own(rendered: list[Manifest]) -> None:
     assert settings.identity.startswith("the-pod")
     assert settings.stream_port == ports(found)["stream"]
     assert settings.admin_port == ports(found)["admin"]
+    assert len({settings.stream_port, settings.admin_port, settings.usage_port}) == 3
     services = names(rendered, "Service")
     assert settings.stream_service in services
     planes = {plane.name for plane in settings.data_planes}
@@ -135,6 +136,11 @@ def test_a_port_of_the_nodes_is_the_first_s_only(render: Render) -> None:
         if "nodePort" in entry
     ]
     assert given == [("portico-gw-dataplane", 30080)]
+
+
+def test_two_ports_of_one_number_are_refused(helm_home: Path) -> None:
+    with pytest.raises(HelmFailed, match="need a port each"):
+        helm.render(Release(sets=("operator.ports.admin=9902",)), helm_home)
 
 
 def test_two_data_planes_of_one_class_are_refused(helm_home: Path) -> None:

@@ -5,55 +5,49 @@ A line that is rendered and not in this table fails, and so does one that is onl
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
-
-import pytest
+from collections.abc import Callable
+from typing import Any
 
 from helm import Release
 from portico_operator.cluster.resources import CORE, GRANTS, OURS
+from rights import Line, granted
 
 Manifest = dict[str, Any]
 Render = Callable[[Release], list[Manifest]]
 
 
-class Line(NamedTuple):
-    """One right on one resource."""
-
-    scope: str
-    """cluster, served (the namespaces that are served) or own (the release's namespace)."""
-    group: str
-    resource: str
-    verb: str
-    names: tuple[str, ...] = ()
-
-
-READ = ("get", "list", "watch")
 PLURALS = sorted(r.plural for r in OURS.values() if r.namespaced)
 TABLE = """
-served  portico.dev KIND                             read         own list, kopf's watch
+served  portico.dev KIND                             list,watch   own list, kopf's watch
+served  portico.dev KIND                             get          what a watch missed
 served  portico.dev KIND/status                      patch        the leader applies status
-served  core services                                read         ports and ClusterIPs of targets
-served  discovery.k8s.io endpointslices              read         addresses of targets
-served  core secrets                                 read         those that are referred to
-served  gateway.networking.k8s.io referencegrants    read         what a reference may cross
-served  apps controllerrevisions                     read         deployments
+served  core services                                list,watch   ports and ClusterIPs of targets
+served  discovery.k8s.io endpointslices              list,watch   addresses of targets
+served  core secrets                                 list,watch   those that are referred to
+served  core secrets                                 get          once they are, what was dropped
+served  gateway.networking.k8s.io referencegrants    list,watch   what a reference may cross
+served  apps controllerrevisions                     list,watch   deployments
+served  apps controllerrevisions                     get          what a leader left half done
 served  apps controllerrevisions                     create       the leader takes a deployment
 served  apps controllerrevisions                     delete       and removes what nobody names
 served  events.k8s.io events                         create       the leader names a lost address
-cluster portico.dev porticoclasses                   read         own list, kopf's watch
+cluster portico.dev porticoclasses                   list,watch   own list, kopf's watch
+cluster portico.dev porticoclasses                   get          what a watch missed
 cluster portico.dev porticoclasses/status            patch        the leader applies status
-cluster apiextensions.k8s.io customresourcedefinitions read       is a kind served, and the same
+cluster apiextensions.k8s.io customresourcedefinitions=OURS get  is a kind served, and the same
 cluster core namespaces                              list,watch   labels: allowedDomains
 cluster authentication.k8s.io tokenreviews           create       who a data-plane pod is
 own     coordination.k8s.io leases                   create       the first one; has no name yet
 own     coordination.k8s.io leases=portico-operator  get,patch    election
 own     core secrets=portico-ca                      get,patch    the stream's CA
 own     core configmaps=portico-ca-bundle            get,patch    what pods trust
+own     core configmaps                              create,patch the leader saves usage, by day
+own     core configmaps                              list         what the leader before saved
+own     core configmaps                              deletecollection  days nobody may ask for
 """
-"""Every line, and its reason; KIND is each of ours that has a namespace."""
-WITH_KEYS = "served  core secrets  create  values of ApiKeys whose Secret is not there"
-WITH_NAMESPACES = "own  discovery.k8s.io endpointslices  read  live pods of the data plane"
+"""Every line, and its reason; KIND is each of ours that has a namespace, OURS the names of all our
+definitions. tests/cluster/test_rights.py sees on a real API server that each is used."""
+WITH_NAMESPACES = "own  discovery.k8s.io endpointslices  list,watch  live pods of the data plane"
 
 
 def expected(*more: str) -> set[Line]:
@@ -63,7 +57,10 @@ def expected(*more: str) -> set[Line]:
         scope, group, resource, verbs, reason = row.split(maxsplit=4)
         assert reason
         resource, _, name = resource.partition("=")
-        for verb in READ if verbs == "read" else verbs.split(","):
+        names = (name,) if name else ()
+        if name == "OURS":
+            names = tuple(sorted(f"{found.plural}.{found.group}" for found in OURS.values()))
+        for verb in verbs.split(","):
             for plural in PLURALS if "KIND" in resource else [""]:
                 lines.add(
                     Line(
@@ -71,45 +68,10 @@ def expected(*more: str) -> set[Line]:
                         "" if group == "core" else group,
                         resource.replace("KIND", plural),
                         verb,
-                        (name,) if name else (),
+                        names,
                     )
                 )
     return lines
-
-
-def lines_of(rules: list[dict[str, Any]], scope: str) -> Iterator[Line]:
-    for rule in rules:
-        assert rule.keys() <= {"apiGroups", "resources", "verbs", "resourceNames"}
-        for group in rule["apiGroups"]:
-            for resource in rule["resources"]:
-                for verb in rule["verbs"]:
-                    yield Line(scope, group, resource, verb, tuple(rule.get("resourceNames", ())))
-
-
-def granted(manifests: list[Manifest], namespace: str) -> dict[str, list[Line]]:
-    """By account; "served" stands for the whole cluster where no namespaces are named."""
-    roles = {
-        (one["kind"], one["metadata"].get("namespace", ""), one["metadata"]["name"]): one["rules"]
-        for one in manifests
-        if one["kind"] in {"ClusterRole", "Role"}
-    }
-    found: dict[str, list[Line]] = {}
-    bound = set()
-    for one in manifests:
-        if one["kind"] not in {"ClusterRoleBinding", "RoleBinding"}:
-            continue
-        where = one["metadata"].get("namespace", "")
-        role = one["roleRef"]
-        of = (role["kind"], where if role["kind"] == "Role" else "", role["name"])
-        bound.add(of)
-        scope = "cluster" if one["kind"] == "ClusterRoleBinding" else where
-        scope = "own" if scope == namespace else scope
-        (subject,) = one["subjects"]
-        assert subject["kind"] == "ServiceAccount"
-        assert subject["namespace"] == namespace
-        found.setdefault(subject["name"], []).extend(lines_of(roles[of], scope))
-    assert bound == roles.keys(), "a role that nobody has"
-    return found
 
 
 def everywhere(lines: set[Line]) -> set[Line]:
@@ -117,13 +79,11 @@ def everywhere(lines: set[Line]) -> set[Line]:
     return {line._replace(scope="cluster") if line.scope == "served" else line for line in lines}
 
 
-@pytest.mark.parametrize("generates", [False, True])
-def test_the_operator_may_do_what_it_does_and_no_more(generates: bool, render: Render) -> None:
-    sets = (f"operator.apiKeyGeneration={str(generates).lower()}",)
-    found = granted(render(Release(sets=sets)), "portico-system")
+def test_the_operator_may_do_what_it_does_and_no_more(render: Render) -> None:
+    found = granted(render(Release()), "portico-system")
     lines = found["portico-operator"]
     assert len(lines) == len(set(lines)), "a right that is given twice"
-    assert set(lines) == everywhere(expected(*([WITH_KEYS] if generates else [])))
+    assert set(lines) == everywhere(expected())
 
 
 def test_with_namespaces_it_may_do_so_there_only(render: Render) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from control_plane import ControlPlane, Missing, programs
+from portico_fleet import service_range
 
 HERE = Path(__file__).parent
 
@@ -43,6 +44,15 @@ def cluster(control_plane: ControlPlane) -> ControlPlane:
     """The same control plane, with our kinds installed from crds/."""
     control_plane.install_crds()
     return control_plane
+
+
+@pytest.fixture(scope="session")
+def breakable(control_plane: ControlPlane) -> Iterator[ControlPlane]:
+    """Another one, with our kinds, that fault tests stop and start; each leaves it running."""
+    ours = f"--service-cluster-ip-range={service_range()}"
+    with ControlPlane(control_plane.binaries, flags=(ours,)) as running:
+        running.install_crds()
+        yield running
 
 
 @pytest.fixture

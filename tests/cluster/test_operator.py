@@ -90,15 +90,18 @@ async def test_one_change_is_one_write(cluster: ControlPlane, fresh_namespace: s
     async with running(cluster, namespace) as app:
         apply(api, namespace, manifest("RestApi", "shop"), route("r", "GET /a"))
         await eventually(lambda: condition(api, "Route", "r", namespace, "Accepted")[0] == "True")
+        await eventually(lambda: app.status.board.backlog == 0)
         before = _written(app)
         for number in range(2, 5):
             apply(api, namespace, route("r", f"GET /a{number}"))
             await eventually(partial(_is_at, managed, number))
         settled = managed()
+        await eventually(lambda: app.status.board.backlog == 0)
         assert _written(app) - before == 3
         # A write of its own is an event, too, and must not lead to another.
         apply(api, namespace, route("other", "GET /b"))
         await eventually(lambda: condition(api, "Route", "other", namespace, "Accepted")[0])
+        await eventually(lambda: app.status.board.backlog == 0)
         assert managed() == settled
         assert _written(app) - before == 4
 
@@ -140,7 +143,7 @@ async def test_edit_rename_move_and_delete(cluster: ControlPlane, fresh_namespac
 
 
 def _routes(app: Any, namespace: str, name: str) -> set[str] | None:
-    latest = app.status._latest
+    latest = app.status.latest
     if latest is None:
         return None
     ref = ObjectRef("RestApi", namespace, name)
@@ -206,12 +209,13 @@ async def test_endpoints_follow_their_slices(cluster: ControlPlane, fresh_namesp
 
         apply(api, namespace, _slice("10.1.2.3", "10.1.2.4"))
         await eventually(lambda: addresses() == ["10.1.2.3", "10.1.2.4"])
-        publications = app.status.rollout.newest
+        fleet = app.server.fleet("portico")
+        serial = fleet.serial
         sequence = app.reconciler._endpoints["portico"].sequence
         apply(api, namespace, _slice("10.1.2.4"))
         await eventually(lambda: addresses() == ["10.1.2.4"])
         assert app.reconciler._endpoints["portico"].sequence > sequence
-        assert app.status.rollout.newest > publications
+        assert fleet.serial == serial, "pods acknowledge no addresses"
         api.delete("discovery.k8s.io/v1", "EndpointSlice", "pets-1", namespace)
         await eventually(lambda: addresses() == [])
 
@@ -265,9 +269,9 @@ async def test_programmed_when_every_live_pod_has_acknowledged(
         fleet = app.server.fleet("portico")
 
         def acknowledge() -> None:
-            latest = app.status._latest
+            latest = app.status.latest
             assert latest is not None
-            manifest_ = latest.compiled.snapshot.manifest
+            manifest_ = latest.compiled.snapshots["portico"].manifest
             said = Acknowledgement(
                 digest=codec.digest(codec.encode(manifest_)),
                 content=content_digest(manifest_),
@@ -289,11 +293,13 @@ async def test_programmed_when_every_live_pod_has_acknowledged(
             lambda: status_of(api, "RestApi", "shop", namespace)["dataPlane"]["acknowledged"] == 1
         )
         # An edit that is acknowledged in time is one write, and it says True.
-        before, published = _written(app), app.status.rollout.newest
+        await eventually(lambda: app.status.board.backlog == 0)
+        before, published = _written(app), fleet.serial
         apply(api, namespace, route("r", "GET /edited"))
-        await eventually(lambda: app.status.rollout.newest > published)
+        await eventually(lambda: fleet.serial > published)
         acknowledge()
         await eventually(lambda: condition(api, "Route", "r", namespace, "Programmed")[0] == "True")
+        await eventually(lambda: app.status.board.backlog == 0)
         assert _written(app) - before == 1
 
 

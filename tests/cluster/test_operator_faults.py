@@ -41,7 +41,7 @@ def api(own: ControlPlane) -> Iterator[KubernetesApi]:
 
 def served(app: App) -> frozenset[str]:
     """Route keys of what was delivered last."""
-    latest = app.status._latest
+    latest = app.status.latest
     if latest is None:
         return frozenset()
     return frozenset(row.key for row in latest.compiled.report.routes)

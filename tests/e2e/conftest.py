@@ -14,10 +14,9 @@ from pathlib import Path
 import pytest
 
 from bed import RECORD, Bed, keep_evidence
-from control_plane import DidNotStart
-from helm import HelmMissing
+from control_plane import DidNotStart, Missing
 from installation import Installation
-from kind_cluster import KindCluster, KindMissing
+from kind_cluster import KindCluster
 from pod_client import PodClient
 from real_node import RealNode
 
@@ -50,7 +49,7 @@ def bed() -> Iterator[Bed]:
         pytest.skip("run by `make e2e` (Linux, root) and by `make kind` (docker, kind)")
     try:
         made = BEDS[wanted]()
-    except (DidNotStart, KindMissing, HelmMissing) as why:
+    except (DidNotStart, Missing) as why:
         pytest.skip(str(why))
     shutil.rmtree(RECORD, ignore_errors=True)
     with made as ready:

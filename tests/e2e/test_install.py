@@ -36,10 +36,7 @@ def test_the_default_class_is_there_and_accepted(installation: Installation) -> 
 
 
 def test_helm_test_passes(installation: Installation) -> None:
-    said = installation.test()
-    assert "Phase:          Succeeded" in said
-    for part in ("operator is ready", "data plane is ready", "traffic is answered"):
-        assert f"ok: {part}" in said
+    assert "Phase:          Succeeded" in installation.test()
 
 
 def test_operators_may_do_what_they_try(installation: Installation) -> None:

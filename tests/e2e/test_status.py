@@ -11,23 +11,27 @@ from kubernetes_api import GROUP_VERSION, OURS
 
 PLACE = "every-kind"
 API = {"name": "shop"}
-BACKEND = {"service": {"name": "pets", "namespace": "default", "port": 80}}
 SPECS: dict[str, dict[str, Any]] = {
-    "PorticoClass": {"baseDomain": "other.test"},
     "RestApi": {},
     "HttpApi": {},
     "WebSocketApi": {"routeSelectionExpression": "$request.body.action"},
     "Route": {"apiRef": API, "routeKey": "GET /mock", "integration": {"type": "MOCK"}},
-    "Authorizer": {"apiRef": API, "authorizerType": "TOKEN", "function": "check"},
+    "Authorizer": {
+        "apiRef": {"name": "orders", "kind": "HttpApi"},
+        "authorizerType": "JWT",
+        "identitySource": "$request.header.Authorization",
+        "jwtConfiguration": {"issuer": "https://issuer.test", "audience": ["shop"]},
+    },
     "Stage": {"apiRef": API, "stageName": "prod"},
     "ApiDeployment": {"apiRef": API},
     "UsagePlan": {"apiStages": [{"apiRef": API, "stage": "prod"}]},
-    "ApiKey": {"secretRef": {"name": "keys"}},
+    "ApiKey": {"secretRef": {"name": "keys", "key": "one"}},
     "IamUser": {"accessKeys": [{"secretRef": {"name": "keys"}}]},
     "DomainName": {"domainNames": ["shop.test"], "certificateRef": {"name": "certificate"}},
     "ApiMapping": {"domainRef": {"name": "domainname"}, "apiRef": API, "stage": "prod"},
 }
-NAMES = {"PorticoClass": "other", "RestApi": "shop", "HttpApi": "orders", "WebSocketApi": "talk"}
+ACCEPTED = ("--for=condition=Accepted", "--timeout=60s")
+NAMES = {"RestApi": "shop", "HttpApi": "orders", "WebSocketApi": "talk"}
 
 
 def conditions(item: dict[str, Any]) -> dict[str, str]:
@@ -51,7 +55,7 @@ def test_the_api_counts_the_pods_that_serve_it(petstore: Installation) -> None:
     def counted() -> bool:
         status = petstore.get("restapi/petstore", "default")["status"]
         found = status.get("dataPlane", {})
-        return found.get("pods") == 2 and found.get("acknowledged") == 2
+        return (found.get("pods"), found.get("acknowledged")) == (2, 2)
 
     eventually(counted, "two pods are counted")
 
@@ -71,23 +75,26 @@ def test_every_kind_has_a_status(petstore: Installation) -> None:
     kubectl(
         *("create", "secret", "generic", "keys", f"--namespace={PLACE}"),
         "--from-literal=one=0123456789abcdef0123",
+        "--from-literal=accessKeyId=AKIDEXAMPLE000000000",
+        "--from-literal=secretAccessKey=wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY",
     )
-    for kind in OURS:
-        metadata = {"name": NAMES.get(kind, kind.lower())}
-        if kind != "PorticoClass":
-            metadata["namespace"] = PLACE
+    assert SPECS.keys() | {"PorticoClass"} == OURS.keys()
+    for kind, spec in SPECS.items():
+        metadata = {"name": NAMES.get(kind, kind.lower()), "namespace": PLACE}
         manifest = {"apiVersion": GROUP_VERSION, "kind": kind, "metadata": metadata}
-        kubectl("apply", "-f", "-", stdin=json.dumps(manifest | {"spec": SPECS[kind]}))
-    for kind, plural in OURS.items():
-        name = NAMES.get(kind, kind.lower())
+        kubectl("apply", "-f", "-", stdin=json.dumps(manifest | {"spec": spec}))
+    for kind in SPECS:
 
-        def told(plural: str = plural, name: str = name) -> bool:
-            place = "" if plural == "porticoclasses" else PLACE
-            item = petstore.get(f"{plural}.portico.dev/{name}", place)
+        def told(kind: str = kind) -> bool:
+            name = NAMES.get(kind, kind.lower())
+            item = petstore.get(f"{OURS[kind]}.portico.dev/{name}", PLACE)
             current = item.get("status", {}).get("observedGeneration")
-            return current == item["metadata"]["generation"] and "Accepted" in conditions(item)
+            return "Accepted" in conditions(item) and current == item["metadata"]["generation"]
 
         eventually(told, f"status of {kind}")
+    # Taken once its API is settled: what it holds is a revision that the API owns.
+    kubectl("wait", "apideployment/apideployment", f"--namespace={PLACE}", *ACCEPTED)
+    assert petstore.get("controllerrevisions", PLACE)["items"]
     petstore.record("every-kind")
     neighbours = petstore.get("routes", "default")["items"]
     assert all(set(conditions(route).values()) == {"True"} for route in neighbours)

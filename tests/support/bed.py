@@ -20,7 +20,7 @@ import helm
 ROOT: Final = Path(__file__).resolve().parents[2]
 RECORD: Final = ROOT / "build" / "e2e"
 """What a run leaves to read: logs, and every kind's status at each step."""
-PATIENCE_S: Final = 180.0
+PATIENCE_S: Final = 300.0
 """A bound for a busy machine, not an expectation."""
 IMAGES: Final = ("portico-operator", "portico-dataplane", "portico-petstore")
 VERSION: Final = next(
@@ -109,7 +109,7 @@ def keep_evidence(bed: Bed) -> None:
         "events.txt": "get events --all-namespaces --sort-by=.lastTimestamp",
     }.items():
         (RECORD / name).write_text(bed.kubectl(*command.split(), check=False).stdout)
-    found = "jsonpath={range .items[*]}{.metadata.namespace} {.metadata.name}{'\n'}{end}"
+    found = 'jsonpath={range .items[*]}{.metadata.namespace} {.metadata.name}{"\\n"}{end}'
     listed = bed.kubectl("get", "pods", "--all-namespaces", "-o", found, check=False).stdout
     for line in listed.splitlines():
         namespace, name = line.split()

@@ -235,6 +235,9 @@ ROWS: tuple[Row, ...] = (
     ),
 )
 
+POLICY = (
+    '{"Statement": {"Effect": "Allow", "Principal": "*", "Action": "*", "Resource": "*"}}'
+)
 GOOD: tuple[tuple[str, dict[str, Any]], ...] = (
     *(
         ("Route", key(text, api).spec)
@@ -267,7 +270,7 @@ GOOD: tuple[tuple[str, dict[str, Any]], ...] = (
     ("Route", route("", requestParameters={"method.request.header.a": True}).spec),
     ("RestApi", {"corsConfiguration": {"maxAge": 86400, "allowOrigins": ["*"]}}),
     ("RestApi", {"models": {"A": {"schema": "{}"}, "B": {"schema": {"type": "object"}}}}),
-    ("RestApi", {"policy": '{"Statement": []}'}),
+    ("RestApi", {"policy": POLICY}),
     ("HttpApi", {"openApi": {"openapi": "3.0.1", "x": [1, None, {"y": None}]}}),
     ("PorticoClass", {"addressTemplate": "{api}-{namespace}.{baseDomain}"}),
     ("PorticoClass", {"trustedProxies": ["10.0.0.0/8", "fd00::/8", "::1", "192.0.2.7"]}),

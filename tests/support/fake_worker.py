@@ -25,6 +25,7 @@ from portico_dataplane.workers.channel import (
     Endpoints,
     Failed,
     Fallback,
+    Flush,
     FrameReader,
     Lines,
     Order,
@@ -88,6 +89,8 @@ class FakeWorker:
                 self.note(f"endpoints {decode_endpoints(order.endpoints).sequence}")
             case Fallback():
                 self.note(f"fallback {order.allowed}")
+            case Flush():
+                self.note(f"flush {order.authorizer}")
             case Pull():
                 if self.mode != "hang":
                     self.count += 1

@@ -21,7 +21,7 @@ BACKENDS: Final = ("pets", "files", "chat")
 DOMAIN: Final = "apis.test"
 """As tests/e2e/values.yaml has it."""
 HOST: Final = f"petstore.default.{DOMAIN}"
-PATIENCE: Final = "--timeout=100s"
+PATIENCE: Final = "--timeout=300s"
 Object = dict[str, Any]
 
 
@@ -47,11 +47,13 @@ class Installation:
 
     def uninstall(self) -> None:
         """`helm uninstall`, until its pods are gone."""
-        self.bed.helm("uninstall", RELEASE, f"--namespace={NAMESPACE}", "--wait", PATIENCE)
+        # In the foreground: a Deployment is gone when its pods are.
+        place = (f"--namespace={NAMESPACE}", "--cascade=foreground", "--wait", PATIENCE)
+        self.bed.helm("uninstall", RELEASE, *place)
 
     def test(self) -> str:
         """`helm test`: what it printed."""
-        return self.bed.helm("test", RELEASE, f"--namespace={NAMESPACE}", "--logs", PATIENCE)
+        return self.bed.helm("test", RELEASE, f"--namespace={NAMESPACE}", PATIENCE)
 
     def _helm(self, verb: str, *more: str) -> None:
         place = [RELEASE, str(CHART), f"--namespace={NAMESPACE}", f"--values={self._values}"]
@@ -98,13 +100,11 @@ class Installation:
 
     def gone(self, uids: set[str]) -> None:
         """Until none of these pods exists any more, terminating ones included."""
-        for namespace in (NAMESPACE, "default"):
-            eventually(
-                lambda namespace=namespace: (
-                    not uids & {pod["metadata"]["uid"] for pod in self._pods("", namespace)}
-                ),
-                "the former pods are gone",
-            )
+
+        def absent() -> bool:
+            return not uids & {pod["metadata"]["uid"] for pod in self.get("pods")["items"]}
+
+        eventually(absent, "the former pods are gone")
 
     def pods(self, workload: str, namespace: str = NAMESPACE) -> list[Object]:
         """Of a Deployment, terminating ones included."""

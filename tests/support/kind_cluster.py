@@ -1,7 +1,7 @@
 """The same tests on kind, for users who have Docker and kind: `make kind`.
 
-`KindCluster` makes a cluster of one node, gives it our images, and deletes it at the end. It
-refuses to start, saying what is missing, where docker, kind or kubectl is not there.
+`KindCluster` makes a cluster of one node, gives it our images, and deletes it at the end.
+tests/e2e/kind has seen that docker, kind, kubectl and helm are there.
 """
 
 from __future__ import annotations
@@ -12,22 +12,10 @@ import shutil
 import subprocess
 import tempfile
 from pathlib import Path
-from typing import Final, Self
+from typing import Self
 
 from bed import IMAGES, ROOT, VERSION, Bed, run
 from node_supplies import EXAMPLE
-
-NEEDED: Final = {
-    "docker": "https://docs.docker.com/engine/install/",
-    "kind": "https://kind.sigs.k8s.io/docs/user/quick-start/",
-    "kubectl": "https://kubernetes.io/docs/tasks/tools/",
-    "helm": "https://helm.sh/docs/intro/install/",
-}
-"""Program to where it is had."""
-
-
-class KindMissing(Exception):
-    """Cannot run here; says what to install."""
 
 
 class KindCluster(Bed):
@@ -36,12 +24,6 @@ class KindCluster(Bed):
     name = "kind"
 
     def __init__(self) -> None:
-        absent = [f"{name} ({url})" for name, url in NEEDED.items() if not shutil.which(name)]
-        if absent:
-            raise KindMissing(f"please install {', '.join(absent)}")
-        asked = run(["docker", "info"], check=False)
-        if asked.returncode:
-            raise KindMissing(f"docker does not answer: {asked.stderr.strip()[-500:]}")
         self._cluster = f"portico-e2e-{secrets.token_hex(3)}"
         self._node = f"{self._cluster}-control-plane"
         self._home = Path(tempfile.mkdtemp(prefix="portico-kind-"))

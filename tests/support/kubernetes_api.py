@@ -11,6 +11,7 @@ import http.client
 import json
 import ssl
 import threading
+import time
 import urllib.parse
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
@@ -76,6 +77,8 @@ IN_NAMESPACES = (
 )
 """What tests put into namespaces; nobody else clears it away where no controllers run."""
 FIELD_OWNER = "portico-tests"
+IDLE_S = 30.0
+"""A connection that nobody used for so long is opened again; API servers close them after 90."""
 Object = dict[str, Any]
 
 
@@ -282,6 +285,10 @@ class KubernetesApi:
     def _connection(self, timeout: float) -> http.client.HTTPSConnection:
         connection: http.client.HTTPSConnection | None
         connection = getattr(self._local, "connection", None)
+        now = time.monotonic()
+        if connection is not None and now - self._local.used > IDLE_S:
+            connection.close()  # The server may just be closing it, too.
+        self._local.used = now
         if connection is None:
             connection = http.client.HTTPSConnection(
                 self._host, timeout=timeout, context=self._context

@@ -38,7 +38,7 @@ class Load:
         ]
         self.answered = 0
         self.opened = 0
-        self.slowest_s = 0.0
+        self.slowest: list[tuple[float, str]] = []
         self.failures: list[str] = []
         self.statuses: collections.Counter[int] = collections.Counter()
         self.served: set[int] = set()
@@ -65,7 +65,7 @@ class Load:
                         kept = await asyncio.open_connection(self.host, self.port)
                     stays = await self.exchange(kept, head, keeps)
                 self.answered += 1
-                self.slowest_s = max(self.slowest_s, time.time() - started)
+                self.slowest = sorted([*self.slowest, (started - time.time(), clock(started))])[:3]
                 self.served.add(number)
                 if len(self.served) == count:
                     self.all_served.set()
@@ -95,10 +95,10 @@ class Load:
     def note(self, started: float, head: str, kept: Kept | None, why: Exception) -> None:
         """A failure, so that it can be found in logs."""
         took = time.time() - started
-        clock = time.strftime("%H:%M:%S", time.gmtime(started)) + f".{started % 1 * 1000:03.0f}"
         place = kept[1].get_extra_info("sockname") if kept else "not connected"
         method = head.partition(" ")[0]
-        self.failures.append(f"{clock} +{took:.3f}s {method} {place} {type(why).__name__}: {why}")
+        what = f"{type(why).__name__}: {why}"
+        self.failures.append(f"{clock(started)} +{took:.3f}s {method} {place} {what}")
 
     def report(self) -> str:
         """As JSON."""
@@ -107,11 +107,16 @@ class Load:
                 "answered": self.answered,
                 "opened": self.opened,
                 "statuses": self.statuses,
-                "slowest_s": round(self.slowest_s, 3),
+                "slowest": [f"{at} {-took:.3f}s" for took, at in self.slowest],
                 "failed": len(self.failures),
                 "failures": self.failures[:50],
             }
         )
+
+
+def clock(moment: float) -> str:
+    """As logs have it."""
+    return time.strftime("%H:%M:%S", time.gmtime(moment)) + f".{moment % 1 * 1000:03.0f}"
 
 
 async def told_to_end(seconds: float) -> None:

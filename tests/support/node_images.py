@@ -11,6 +11,7 @@ import hashlib
 import io
 import json
 import platform
+import shutil
 import subprocess
 import tarfile
 from collections.abc import Callable, Sequence
@@ -75,6 +76,7 @@ def _build(supplies: Supplies, docker: list[str], daemon: subprocess.Popen[bytes
     beside = supplies.images.with_suffix(".new")
     run([*docker, "save", f"--output={beside}", *(f"{name}:{VERSION}" for name in IMAGES)])
     beside.rename(supplies.images)
+    shutil.rmtree(supplies.context)
 
 
 def import_images(supplies: Supplies, engine: Engine, pause: str) -> None:

@@ -7,6 +7,7 @@ what is in the cache is whole, and named after a digest of all that decides what
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import platform
@@ -80,17 +81,25 @@ def prepare() -> None:
     programs(PROGRAMS, building=_say)
     helm.binary()
     CACHE.mkdir(parents=True, exist_ok=True)
-    wanted = supplies()
+    with open(CACHE / ".lock", "w") as lock:
+        # Two runs that start at once prepare once.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        _prepare(supplies())
+
+
+def _prepare(wanted: Supplies) -> None:
+    # What a killed run left half done, and what an earlier state of the sources was built to.
+    for stale in (*CACHE.glob(".*-*"), *CACHE.glob("images-*"), *CACHE.glob("context-*")):
+        if stale not in (wanted.images, wanted.context):
+            shutil.rmtree(stale) if stale.is_dir() else stale.unlink()
     if not wanted.base.exists():
         _say(f"making the base image from Debian {_suite()}, once")
         _make_base(wanted.base)
-    if not wanted.images.exists() and not wanted.context.exists():
+    if wanted.images.exists():
+        shutil.rmtree(wanted.context, ignore_errors=True)
+    elif not wanted.context.exists():
         _say("collecting wheels for the images")
         _make_context(wanted.context)
-    for kind in ("images", "context"):
-        for old in CACHE.glob(f"{kind}-*"):
-            if old not in (wanted.images, wanted.context):
-                shutil.rmtree(old) if old.is_dir() else old.unlink()
 
 
 def _suite() -> str:

@@ -86,6 +86,7 @@ async def running(
         host="127.0.0.1",
         stream_port=0,
         admin_port=0,
+        usage_port=0,
     )
     settings = dataclasses.replace(settings, **changes)
     async with App(settings, credentials(control_plane), pace) as app:

@@ -147,6 +147,13 @@ class Running:
         """Resident memory of the largest process of the tree."""
         return max((_resident_bytes(pid) for pid in self.tree()), default=0)
 
+    def peak_bytes(self) -> int:
+        """The most that its first process ever had: what a limit is held against."""
+        with contextlib.suppress(OSError):
+            status = Path(f"/proc/{self.pid}/status").read_text()
+            return int(status.partition("VmHWM:")[2].split()[0]) * 1024
+        return 0
+
     # -- how it ends
 
     def signal(self, number: signal.Signals) -> None:
@@ -183,6 +190,7 @@ class OperatorProcess(Running):
             *("--kubeconfig", str(kubeconfig), "--identity", name, "--host", "127.0.0.1"),
             # A certificate for the address at which pods know it.
             *("--stream-service", "127.0.0.1", "--stream-port", str(port), "--admin-port", "0"),
+            *("--usage-port", "0"),
             *options,
         )
         made = cls(name, command, folder, environ)
@@ -250,9 +258,12 @@ class PodProcess(Running):
         return ask(f"http://127.0.0.1:{self.port}{path}", host, timeout)
 
 
-def ask(url: str, host: str = "", timeout: float = 10.0) -> tuple[int, str]:
+def ask(
+    url: str, host: str = "", timeout: float = 10.0, headers: Mapping[str, str] | None = None
+) -> tuple[int, str]:
     """Status and body; (0, why) when there is no answer."""
-    request = urllib.request.Request(url, headers={"Host": host} if host else {})
+    sent = {**({"Host": host} if host else {}), **(headers or {})}
+    request = urllib.request.Request(url, headers=sent)
     try:
         with urllib.request.urlopen(request, timeout=timeout) as answer:
             return answer.status, answer.read().decode(errors="replace")

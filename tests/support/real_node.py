@@ -25,6 +25,8 @@ from node_images import Engine, ensure_images, import_images
 from node_supplies import PROGRAMS, Supplies, supplies
 
 STATE: Final = Path("/run/portico")
+CONTAINERD: Final = Path("/run/containerd/containerd.sock")
+"""Where `ctr` looks for it."""
 ADDRESS: Final = "10.99.0.1"
 NODE: Final = "node1"
 PODS: Final = "10.244.0.0/16"
@@ -135,8 +137,9 @@ class RealNode(Bed):
         import_images(self._supplies, engine, PAUSE)
         kubelet = self._launch("kubelet", self._kubelet_flags(containerd))
         self._launch("kube-proxy", self._proxy_flags())
-        self._launch("coredns", ["-conf", str(self._corefile())])
+        dns = self._launch("coredns", ["-conf", str(self._corefile())])
         self._control.until(kubelet, "kubelet", self._is_ready)
+        self._control.until(dns, "coredns", _answers_names)
 
     def _launch(self, name: str, flags: Sequence[str]) -> subprocess.Popen[bytes]:
         process = self._control.launch(name, flags)
@@ -181,7 +184,8 @@ class RealNode(Bed):
                 ],
             },
         )
-        listening = STATE / "containerd" / "containerd.sock"
+        listening = CONTAINERD
+        listening.parent.mkdir(exist_ok=True)
         config = STATE / "containerd" / "config.toml"
         # restrict_oom_score_adj: where the capability SYS_RESOURCE is missing, runc otherwise
         # dies with "can't get final child's PID from pipe: EOF".
@@ -249,7 +253,7 @@ state = "{STATE}/containerd/state"
     def _corefile(self) -> Path:
         file = STATE / "Corefile"
         file.write_text(
-            f".:53 {{\n  bind {ADDRESS}\n  errors\n  kubernetes cluster.local {{\n"
+            ".:53 {\n  errors\n  kubernetes cluster.local {\n"
             f"    kubeconfig {self._control.kubeconfig}\n  }}\n}}\n"
         )
         return file
@@ -290,10 +294,17 @@ def _network() -> None:
         "ip link add portico0 type bridge",
         f"ip addr add {ADDRESS}/32 dev portico0",
         "ip link set portico0 up",
+        # A connection needs a route before kube-proxy can send it elsewhere.
+        "ip route add default dev portico0",
     ):
         run(command.split())
     for setting in ("ipv4/ip_forward", "bridge/bridge-nf-call-iptables"):
         Path("/proc/sys/net", setting).write_text("1")
+
+
+def _answers_names() -> bool:
+    with socket.create_connection((ADDRESS, 53), timeout=5):
+        return True
 
 
 def _write(file: Path, content: Any) -> Path:

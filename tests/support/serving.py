@@ -10,6 +10,8 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
+import msgspec
+
 from engine import UPSTREAM, Engine, snapshot
 from portico_dataplane.app import Gateway
 from portico_dataplane.build import Applied
@@ -97,17 +99,7 @@ def site(
     """An API at `<name>.test` and its shards; a stage that names none serves all of them."""
     ids = tuple(shard_id(kind, name, bucket) for bucket in range(len(shards)))
     stages = tuple(
-        stage
-        if stage.shards
-        else Stage(
-            name=stage.name,
-            shards=ids,
-            variables=stage.variables,
-            deployment_id=stage.deployment_id,
-            access_log=stage.access_log,
-            detailed_metrics=stage.detailed_metrics,
-        )
-        for stage in stages
+        stage if stage.shards else msgspec.structs.replace(stage, shards=ids) for stage in stages
     )
     made: dict[str, Any] = {
         "uid": f"uid-{name}",

@@ -22,8 +22,8 @@ from portico_ir.secrets import Redacted
 from portico_ir.stream import AUDIENCE
 from portico_operator.delivery.access import Access, Review, Unreachable
 from portico_operator.delivery.authority import Authority, make_authority, make_serving
-from portico_operator.delivery.fleet import Candidate
 from portico_operator.delivery.server import StreamServer
+from portico_operator.pods import PodState
 
 ACCOUNT = "system:serviceaccount:portico:dataplane"
 CLASS = "portico"
@@ -138,7 +138,7 @@ class Operator:
 
     def live(self, *pods: str) -> None:
         """These pods are ready."""
-        self.server.set_pods(CLASS, [Candidate(pod, pod, ready=True) for pod in pods])
+        self.server.set_pods(CLASS, [PodState(pod, pod, True, False) for pod in pods])
 
 
 def authority() -> Authority:

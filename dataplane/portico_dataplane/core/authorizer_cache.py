@@ -12,7 +12,7 @@ from collections.abc import Collection
 from typing import Final, Generic, NamedTuple, TypeVar
 
 from portico_dataplane.core.credential_sources import Key
-from portico_ir.access import FunctionAuthorizer
+from portico_ir.access import Authorizer, FunctionAuthorizer
 
 T = TypeVar("T")
 
@@ -113,9 +113,13 @@ class AnswerCaches(Generic[T]):
             found = self._caches[cache, spec] = AnswerCache(spec)
         return found
 
-    def retain(self, used: Collection[tuple[CacheId, FunctionAuthorizer]]) -> None:
-        """Forget those that nothing serves any more."""
-        self._caches = {key: found for key, found in self._caches.items() if key in used}
+    def retain(self, specs: Collection[Authorizer], stages: Collection[tuple[str, str]]) -> None:
+        """Forget those whose authorizer, or whose stage (API's uid, name), is gone."""
+        self._caches = {
+            (cache, spec): found
+            for (cache, spec), found in self._caches.items()
+            if spec in specs and (cache.api, cache.stage) in stages
+        }
 
     def flush(self, authorizer: str = "") -> int:
         """Forget the answers of an authorizer (namespace/name) or of all; how many they were."""

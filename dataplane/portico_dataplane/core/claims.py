@@ -90,7 +90,11 @@ def _texts(value: Any) -> tuple[str, ...]:
 
 def http_texts(claims: Claims) -> dict[str, str]:
     """As HTTP APIs pass them on: lists as `[a b]`, null ones left out (measured, AWS §18)."""
-    return {name: _http_text(value) for name, value in claims.items() if value is not None}
+    return {
+        name: value if type(value) is str else _http_text(value)
+        for name, value in claims.items()
+        if value is not None
+    }
 
 
 def _http_text(value: Any) -> str:
@@ -127,4 +131,6 @@ def _date(value: Any) -> str:
 def _text(value: Any) -> str:
     if isinstance(value, str):
         return value
+    if type(value) is int:
+        return str(value)
     return msgspec.json.encode(value).decode("utf-8")

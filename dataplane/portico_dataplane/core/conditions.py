@@ -19,7 +19,7 @@ from portico_ir.operators import Operator, binary, moment, network, number, oper
 
 Facts = Callable[[str], tuple[str, ...]]
 """Values of a condition key (lower case); empty: the request has none."""
-Test = Callable[[Facts], bool]
+Check = Callable[[Facts], bool]
 """Whether a request meets a condition."""
 
 _COMPARE: Final[dict[str, Callable[[float, float], bool]]] = {
@@ -31,8 +31,8 @@ _COMPARE: Final[dict[str, Callable[[float, float], bool]]] = {
 }
 
 
-def test_of(condition: Condition, *, unreadable: bool = False) -> Test:
-    """The test that a condition is; one that a newer compiler wrote is always `unreadable`."""
+def check_of(condition: Condition, *, unreadable: bool) -> Check:
+    """The check that a condition is; one that a newer compiler wrote is always `unreadable`."""
     operator = operator_of(condition.operator)
     if operator is None:
         return lambda _: unreadable
@@ -45,28 +45,30 @@ def test_of(condition: Condition, *, unreadable: bool = False) -> Test:
     return _quantified(operator, key, [_value(operator.base, v) for v in condition.values])
 
 
-def _varying(operator: Operator, key: str, values: tuple[str, ...]) -> Test:
+def _varying(operator: Operator, key: str, values: tuple[str, ...]) -> Check:
     """Values with `${…}` are other ones for each request."""
 
-    def test(facts: Facts) -> bool:
+    def check(facts: Facts) -> bool:
         filled = [text for value in values if (text := filled_in(value, facts)) is not None]
+        if not operator.base.startswith(("StringLike", "Arn")):
+            filled = [shield(text) for text in filled]  # these know no wildcards at all
         matchers = [_shielded(_value(operator.base, text)) for text in filled]
         return _quantified(operator, key, matchers)(facts)
 
-    return test
+    return check
 
 
 def _shielded(matches: Matcher) -> Matcher:
     return lambda text: matches(shield(text))
 
 
-def _quantified(operator: Operator, key: str, matchers: list[Matcher]) -> Test:
+def _quantified(operator: Operator, key: str, matchers: list[Matcher]) -> Check:
     negated, if_exists, quantifier = operator.negated, operator.if_exists, operator.quantifier
 
     def meets(value: str) -> bool:
         return any(matches(value) for matches in matchers) is not negated
 
-    def test(facts: Facts) -> bool:
+    def check(facts: Facts) -> bool:
         values = facts(key)
         if not values:
             return if_exists or (negated and not quantifier) or quantifier == "ForAllValues"
@@ -75,7 +77,7 @@ def _quantified(operator: Operator, key: str, matchers: list[Matcher]) -> Test:
             return all(meets(value) for value in values)
         return any(meets(value) for value in values)
 
-    return test
+    return check
 
 
 # --- values -----------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from functools import lru_cache
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
+from portico_dataplane.core.authorizer_context import LOGGED_OF_AUTHORIZER, of_authorizer
 from portico_dataplane.core.errors import error_message
 from portico_dataplane.core.identifiers import REPLACED_REQUEST_ID, is_uuid
 from portico_dataplane.core.messages import Outcome, Request
@@ -30,7 +31,9 @@ _LOCAL_PREFIX: Final = "/_aws/execute-api/"
 _DEFAULT_STAGE: Final = "$default"
 _NO_OUTCOME: Final = Outcome()
 
-_VARIABLE: Final = re.compile(r"\$context\.([A-Za-z0-9_]+(?:\.[A-Za-z0-9_]+)*)")
+_VARIABLE: Final = re.compile(
+    r"\$context\.([A-Za-z0-9_]+(?:\.[A-Za-z0-9_]+)*(?:\['[^'\[\]\n]+'\])?)"
+)
 # Whatever str.splitlines would split at.
 _LINE_BREAKS: Final = re.compile("[\n\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]+")
 
@@ -202,6 +205,7 @@ def _error_message(request: Request, outcome: Outcome) -> str | None:
 
 _LOGGED: Final[dict[str, _Getter]] = {
     **_REQUEST,
+    **LOGGED_OF_AUTHORIZER,
     "dataProcessed": lambda _, outcome: str(outcome.response_length),
     "error.message": _error_message,
     "error.responseType": lambda _, outcome: outcome.error.value if outcome.error else None,
@@ -256,6 +260,8 @@ def value(name: str, request: Request) -> str | None:
     """
     getter = _REQUEST.get(name)
     if getter is None:
+        getter = of_authorizer(name)
+    if getter is None:
         return None
     try:
         return getter(request, _NO_OUTCOME) or None
@@ -296,7 +302,9 @@ def _unset(_: Request, __: Outcome) -> None:
 def _field_of(name: str) -> _Getter:
     if name == "error.messageString":
         return _message_string
-    getter = _LOGGED.get(name, _unset)
+    getter = _LOGGED.get(name)
+    if getter is None:
+        getter = of_authorizer(name) or _unset
     return getter if name in _PLAIN else _field(getter)
 
 

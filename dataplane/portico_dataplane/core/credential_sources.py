@@ -36,17 +36,17 @@ _Reader = Callable[[Request], Part | None]
 class Sources:
     """The sources of one authorizer."""
 
-    __slots__ = ("_joins", "_readers", "_sole")
+    __slots__ = ("_joins", "_readers", "key")
+
+    key: Callable[[Request], Key | None]
+    """What an answer is remembered by; None: a source is missing or empty (AWS §6.1: 401)."""
 
     def __init__(self, sources: tuple[IdentitySource, ...], kind: ApiKind) -> None:
         self._readers = tuple(_reader(source, kind) for source in sources)
-        self._sole = self._readers[0] if len(self._readers) == 1 else None
         self._joins = kind is ApiKind.HTTP
+        self.key = self._readers[0] if len(self._readers) == 1 else self._all
 
-    def key(self, request: Request) -> Key | None:
-        """What an answer is remembered by; None: a source is missing or empty (AWS §6.1: 401)."""
-        if self._sole is not None:
-            return self._sole(request)
+    def _all(self, request: Request) -> Key | None:
         parts: list[Part] = []
         for reader in self._readers:
             part = reader(request)
@@ -57,7 +57,7 @@ class Sources:
 
     def texts(self, key: Key) -> tuple[str, ...]:
         """One value for each source: HTTP APIs join several, REST takes the last (AWS §4.4)."""
-        if self._sole is not None:
+        if len(self._readers) == 1:
             return (self._text(key),)
         return tuple(self._text(part) for part in key)
 

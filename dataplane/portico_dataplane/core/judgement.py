@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, Literal
 
-from portico_dataplane.core.conditions import Facts, Test, filled_in, test_of
+from portico_dataplane.core.conditions import Check, Facts, check_of, filled_in
 from portico_dataplane.core.wildcards import Matcher, matcher, shield
 from portico_ir.access import PolicyDocument, Statement
 
@@ -63,18 +63,18 @@ class Policy:
 class _Prepared:
     """One statement."""
 
-    __slots__ = ("_action", "_principal", "_resource", "_tests", "unconditional")
+    __slots__ = ("_action", "_checks", "_principal", "_resource", "unconditional")
 
     def __init__(self, statement: Statement) -> None:
         self._action = _either(statement.actions, statement.not_actions, _action)
         self._resource = _either(statement.resources, statement.not_resources, _resource)
         self._principal = _who(statement)
         # What nobody can read refuses: it limits an Allow to nothing, and a Deny not at all.
-        self._tests: tuple[Test, ...] = tuple(
-            test_of(one, unreadable=not statement.allow) for one in statement.conditions
+        self._checks: tuple[Check, ...] = tuple(
+            check_of(one, unreadable=not statement.allow) for one in statement.conditions
         )
         patterns = (*statement.resources, *statement.not_resources)
-        self.unconditional = not self._tests and not any("${" in text for text in patterns)
+        self.unconditional = not self._checks and not any("${" in text for text in patterns)
 
     def applies(
         self, action: str, resource: str, principals: tuple[str, ...], facts: Facts
@@ -85,7 +85,7 @@ class _Prepared:
         who = self._principal
         if who is not None and not who(principals):
             return False
-        return all(test(facts) for test in self._tests)
+        return all(check(facts) for check in self._checks)
 
 
 _About = Callable[[str, Facts], bool]

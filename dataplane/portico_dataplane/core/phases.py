@@ -50,7 +50,10 @@ _REST: Final = (
     _HOST,
     _CORS,
     Phase("waf", "A web application firewall inspects the request.", built=False),
-    Phase("resource-policy", "The API's policy denies or allows the caller.", built=False),
+    Phase(
+        "resource-policy",
+        "The API's policy denies before anybody is asked; a token is looked at before it.",
+    ),
     _ROUTE,
     _FAIL_CLOSED,
     Phase(

@@ -15,6 +15,10 @@ IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE
 MOST_ATTEMPTS: Final = 3
 """Per request, the first included."""
 
+SETTLING_S: Final = 0.2
+"""Before another attempt at a Service none of whose addresses works: its pods may just have been
+replaced, and whoever knows the new ones says so in a moment."""
+
 REPLAY_LIMIT: Final = 64 * 1024
 """Bytes of request body kept for a second attempt; larger bodies are not replayable."""
 

@@ -1,8 +1,8 @@
 """Tokens that were verified, remembered until they or the keys behind them expire.
 
 Used by `policies/jwt.py`; one for each gateway, so that a new Runtime verifies nothing again.
-Promises: bounded, the longest unused goes first; holds digests, never a token; what is looked up
-is a SHA-256, so how long it takes tells nothing about tokens that are held.
+Promises: bounded, what was not used for longest goes first; holds digests, never a token; what is
+looked up is a SHA-256, so how long it takes tells nothing about tokens that are held.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, Final
 from portico_dataplane.core.keyring import KeySet
 
 MOST_TOKENS: Final = 8192
-"""About 2 KB each."""
+"""About 2 KB each; half of them in each of two generations."""
 
 
 class VerifiedToken:
@@ -48,11 +48,12 @@ class VerifiedToken:
 class TokenCache:
     """Good tokens by authorizer and digest."""
 
-    __slots__ = ("_entries", "_most", "_numbered", "_numbers")
+    __slots__ = ("_most", "_numbered", "_numbers", "_older", "_recent")
 
     def __init__(self, most: int = MOST_TOKENS) -> None:
-        self._most = most
-        self._entries: dict[tuple[int, bytes], VerifiedToken] = {}
+        self._most = most // 2
+        self._recent: dict[tuple[int, bytes], VerifiedToken] = {}
+        self._older: dict[tuple[int, bytes], VerifiedToken] = {}
         self._numbers: dict[Hashable, int] = {}
         self._numbered = 0
 
@@ -71,20 +72,24 @@ class TokenCache:
 
     def get(self, number: int, digest: bytes, now_ms: int) -> VerifiedToken | None:
         """What is still good at that time."""
-        key = (number, digest)
-        found = self._entries.pop(key, None)
-        if found is None or found.expires_ms <= now_ms or found.keys.until_ms <= now_ms:
-            return None
-        self._entries[key] = found  # at the end again: the first is the longest unused
-        return found
+        found = self._recent.get((number, digest))
+        if found is None:
+            found = self._older.pop((number, digest), None)
+            if found is None:
+                return None
+            self.put(number, digest, found)
+        if found.expires_ms > now_ms and found.keys.until_ms > now_ms:
+            return found
+        del self._recent[number, digest]
+        return None
 
     def put(self, number: int, digest: bytes, token: VerifiedToken) -> None:
         """Remember one."""
-        entries = self._entries
-        if len(entries) >= self._most:
-            del entries[next(iter(entries))]
-        entries[number, digest] = token
+        if len(self._recent) >= self._most:
+            # What nobody used since the last time goes, all at once.
+            self._older, self._recent = self._recent, {}
+        self._recent[number, digest] = token
 
     def __len__(self) -> int:
         """Number of tokens."""
-        return len(self._entries)
+        return len(self._recent) + len(self._older)

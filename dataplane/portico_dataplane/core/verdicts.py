@@ -11,6 +11,7 @@ from collections.abc import Callable, Hashable
 from typing import Final, NamedTuple, Protocol
 
 from portico_dataplane.core.keyring import KeySet
+from portico_dataplane.core.leases import Lease
 from portico_dataplane.core.messages import Request, Response
 from portico_ir.errors import ErrorKind
 from portico_ir.model import Target
@@ -57,8 +58,10 @@ class CallFunction(NamedTuple):
     headers: tuple[tuple[bytes, bytes], ...]
     body: bytes
     timeout_ms: int
+    question: bool = False
+    """Changes nothing, so it may be sent again when an idle connection turns out to be closed."""
     flight: Hashable | None = None
-    """Calls with the same one that are under way at a time are one call; None: a call of its own."""
+    """Calls of one flight that are under way at a time are one call; None: a call of its own."""
 
 
 class FunctionAnswer(NamedTuple):
@@ -108,7 +111,14 @@ class NeedBody(NamedTuple):
     then: Callable[[bytes], Verdict]
 
 
-Verdict = Continue | Respond | Reject | Need | NeedKeys | NeedBody
+class NeedTokens(NamedTuple):
+    """Wait a moment for a token, then go on: whether there was one (design §7)."""
+
+    lease: Lease
+    then: Callable[[bool], Verdict]
+
+
+Verdict = Continue | Respond | Reject | Need | NeedKeys | NeedBody | NeedTokens
 
 
 class RequestPolicy(Protocol):

@@ -72,7 +72,7 @@ class Documents:
         except TimeoutError:
             raise NoDocument(f"{address}: no answer within {BUDGET_S:g} s") from None
         except (aiohttp.ClientError, DialError, OSError, ValueError) as failure:
-            said = str(failure) or type(failure).__name__
+            said = " ".join(str(failure).split()) or type(failure).__name__  # one line
             raise NoDocument(f"{address}: {said}") from None
 
     async def _get(self, url: URL) -> bytes:

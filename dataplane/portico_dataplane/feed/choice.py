@@ -24,13 +24,18 @@ class Choosable(NamedTuple):
     ir_version: int
     content: str
     marks: Marks
+    """How far it has looked."""
+    changed: Marks
+    """The newest changes in what it offers. Marks of a quiet kind move by lists and bookmarks, at
+    other times in each replica: whether one is behind another is a question of changes."""
 
 
 class Held(NamedTuple):
     """What the pod serves, or would serve from its last good snapshot."""
 
     content: str
-    marks: Marks
+    changed: Marks
+    """The newest changes in it."""
 
 
 Key = TypeVar("Key")
@@ -38,15 +43,17 @@ Key = TypeVar("Key")
 
 def may_follow(offered: Choosable, held: Held | None) -> bool:
     """Whether going there is no step back."""
-    return held is None or offered.content == held.content or is_forward(offered.marks, held.marks)
+    return (
+        held is None or offered.content == held.content or is_forward(offered.marks, held.changed)
+    )
 
 
 def is_ahead(one: Choosable, other: Choosable) -> bool:
-    """Whether `one` has seen more, and made something else of it."""
+    """Whether `one` has all that `other` has, and changes that it has not seen."""
     return (
         one.content != other.content
-        and is_forward(one.marks, other.marks)
-        and not is_forward(other.marks, one.marks)
+        and is_forward(one.marks, other.changed)
+        and not is_forward(other.marks, one.changed)
     )
 
 
@@ -60,7 +67,8 @@ def best(
     # One that speaks another version is better than none: its refusal tells people why.
     good = [each for each in good if each[1].ir_version == IR_VERSION] or good
     top = [key for key, offer in good if not any(is_ahead(other, offer) for _, other in good)]
-    return pick(top) if top else None
+    # Operators that serve different kinds may be ahead of one another in a circle.
+    return pick(top or [key for key, _ in good]) if good else None
 
 
 class Patience:

@@ -13,39 +13,28 @@ import logging
 import random
 import time
 from collections.abc import Callable
-from typing import Final, NamedTuple
+from typing import Final
 
+from portico_dataplane.effects.stores.operator import OperatorStore
 from portico_dataplane.feed.addresses import AddressBook, News
 from portico_dataplane.feed.choice import Held, Patience, best
 from portico_dataplane.feed.files import Address, Addresses, Missing, TokenFile, TrustFile
 from portico_dataplane.feed.lastgood import Keeper, Kept, LastGood, as_served
 from portico_dataplane.feed.link import Link, Offered
+from portico_dataplane.feed.serving import Serving, rejection
 from portico_dataplane.feed.sink import Outcome, Sink
 from portico_dataplane.feed.times import Times
 from portico_dataplane.feed.units import Units
 from portico_dataplane.tasks import spawn
 from portico_ir.codec import digest, encode
+from portico_ir.leases import Settlement
 from portico_ir.model import IR_VERSION, Manifest, Snapshot
-from portico_ir.stream import (
-    WHOLE,
-    Acknowledgement,
-    Hello,
-    Marks,
-    content_digest,
-)
+from portico_ir.stream import WHOLE, Acknowledgement, Hello, content_digest
 
 _log = logging.getLogger(__name__)
 
 _INTERNAL: Final = "*"
 """Under which a worker reports that it could not apply a configuration at all."""
-
-
-class _Serving(NamedTuple):
-    digest: str
-    content: str
-    marks: Marks
-    build: str
-    refused: dict[str, str]
 
 
 class Feed:
@@ -59,6 +48,7 @@ class Feed:
         trust: TrustFile,
         *,
         last_good: LastGood | None = None,
+        store: OperatorStore | None = None,
         pod: str = "",
         build: str = "",
         times: Times | None = None,
@@ -69,6 +59,7 @@ class Feed:
         self._token = token
         self._trust = trust
         self._keeper = Keeper(last_good, self._to_keep)
+        self._store = store or OperatorStore()
         self._pod = pod
         self._build = build
         self._times = times or Times()
@@ -77,8 +68,11 @@ class Feed:
         self._tasks: dict[Address, asyncio.Task[None]] = {}
         self._followed: Link | None = None
         self._patience = Patience(self._times.lag_s)
-        self._serving: _Serving | None = None
+        self._serving: Serving | None = None
         self._said: Acknowledgement | None = None
+        self._lacking = False
+        """What serves lacks units that no operator gave."""
+        self._retry_at = 0.0
         self._tried = ""
         """Digest of the manifest that was applied, or refused, last."""
         self._kept: Kept | None = None
@@ -141,7 +135,9 @@ class Feed:
                     del self._links[address]
             self._moved.clear()
             try:
-                async with asyncio.timeout(self._times.resolve_s * random.uniform(0.8, 1.2)):
+                # A pod that no operator has cannot wait as long for one to appear.
+                pause = self._times.resolve_s / (1 if self._followed is not None else 5)
+                async with asyncio.timeout(pause * random.uniform(0.8, 1.2)):
                     await self._moved.wait()
                 # Its successor has another address; a whole fleet asks for it just now.
                 await asyncio.sleep(random.uniform(0.05, 0.25))
@@ -155,6 +151,10 @@ class Feed:
             self._judge_absence()
             if self._followed is not None:
                 self._take_addresses(self._followed)
+            if self._lacking and self._clock() >= self._retry_at:
+                self._units.try_again()
+                self._tried = ""
+                self._wake.set()
             if self._serving is None:
                 self._wake.set()  # the last good snapshot may be due
 
@@ -186,21 +186,34 @@ class Feed:
             self._take_marks(link)
             self._wake.set()
 
+    def kept(self, link: Link) -> None:
+        """An operator keeps leases, or no longer."""
+        self._store.choose(each for each in self._links.values() if each.is_open)
+
+    def settled(self, link: Link, settlement: Settlement) -> None:
+        """An operator has answered an exchange."""
+        self._store.answered(link, settlement)
+
     def closed(self, link: Link) -> None:
         """A stream has ended."""
         self._moved.set()
+        self.kept(link)
         if link is self._followed:
             self._followed = None
             self._down_since = self._clock()
             self._choose()
 
-    # Whom to follow.
+    # Whom to follow, and whom to ask.
+
+    def _sources(self, first: Link) -> list[Link]:
+        """Who may have a unit: its digest says what it is, whoever gives it."""
+        return [first, *(link for link in self._links.values() if link.is_open and link != first)]
 
     def _held(self) -> Held | None:
         if self._serving is not None:
-            return Held(self._serving.content, self._serving.marks)
+            return self._serving.held
         if self._kept is not None:
-            return Held(content_digest(self._kept.manifest), self._kept.marks)
+            return Held(content_digest(self._kept.manifest), self._kept.manifest.marks)
         return None
 
     def _choose(self) -> None:
@@ -217,6 +230,9 @@ class Feed:
         if followed is not None:
             followed.follow(on=False, content="")
         self._followed = chosen
+        _log.info("operator followed", extra={"address": str(chosen.address)})
+        if self._lacking:
+            self._tried = ""  # this one may have it
         self._patience.reset()
         self._judge_absence()
         chosen.follow(on=True, content=self._serving.content if self._serving else "")
@@ -244,12 +260,10 @@ class Feed:
         serving = self._serving
         if serving is None or link.state.content != serving.content:
             return
-        if (link.digest, link.state.marks) == (serving.digest, serving.marks):
-            return
-        self._serving = serving._replace(
-            digest=link.digest, marks=link.state.marks, build=link.build
-        )
-        self._acknowledge(self._serving)
+        renewed = serving.renewed(link.digest, link.state, link.build)
+        if renewed != serving:
+            self._serving = renewed
+            self._acknowledge(renewed)
 
     # Configuration.
 
@@ -281,30 +295,37 @@ class Feed:
             self._tried = offer.digest
             self._refuse(offer, offer.fault, link.build)
             return True
-        if self._serving is not None and offer.content == self._serving.content:
+        serving = self._serving
+        if serving is not None and offer.content == serving.content and not self._lacking:
             self._tried = offer.digest  # other marks, or another build: nothing to swap
             self._take_marks(link)
-            self._acknowledge(self._serving)
+            self._acknowledge(serving)
             return True
-        missing = await self._units.fetch(manifest, link)
-        if missing:
+        lacking, is_final = await self._units.fetch(manifest, self._sources(link))
+        if lacking and not is_final:
             if link is self._followed and link.offer is offer:
-                _log.warning("unit not fetched", extra={"reason": missing})
+                _log.warning("units not fetched", extra={"reasons": lacking})
             return False
+        self._lacking = bool(lacking)
+        self._retry_at = self._clock() + self._times.refetch_s
+        # What cannot be had serves on as it was, like a unit that cannot be built.
+        had = as_served(manifest, lacking, self._good)
         addresses = self._book.current()
-        snapshot = Snapshot(manifest=manifest, units=self._units.of(manifest), endpoints=addresses)
+        snapshot = Snapshot(manifest=had, units=self._units.of(had), endpoints=addresses)
         outcome = await self._apply(snapshot)
         if outcome is None:
             return True  # a worker hangs; what comes next shall not wait for it
         self._tried = offer.digest
         if addresses.sequence != self._book.sequence:
             self._sink.set_endpoints(self._book.current())
-        refused = dict(outcome.refused)
+        refused = {**outcome.refused, **lacking}
         whole = refused.get(_INTERNAL) or refused.get(WHOLE)
         if whole:
             self._refuse(offer, whole, link.build)
             return True
-        self._serving = _Serving(offer.digest, offer.content, offer.marks, link.build, refused)
+        self._serving = Serving(
+            offer.digest, offer.content, offer.marks, offer.changed, link.build, refused
+        )
         self._acknowledge(self._serving)
         self._good = as_served(manifest, refused, self._good)
         self._units.retain({*manifest.units.values(), *self._good.units.values()})
@@ -326,8 +347,9 @@ class Feed:
         if outcome is None:
             return
         content = content_digest(kept.manifest)
-        self._serving = _Serving(
-            digest(encode(kept.manifest)), content, kept.marks, "", dict(outcome.refused)
+        changed, refused = kept.manifest.marks, dict(outcome.refused)
+        self._serving = Serving(
+            digest(encode(kept.manifest)), content, kept.marks, changed, "", refused
         )
         self._acknowledge(self._serving)
         _log.warning("last good snapshot serves", extra={"digest": self._serving.digest})
@@ -358,30 +380,14 @@ class Feed:
             marks=serving.marks,
         )
 
-    def _acknowledge(self, serving: _Serving) -> None:
+    def _acknowledge(self, serving: Serving) -> None:
         self.acknowledged.set()
-        self._say(
-            Acknowledgement(
-                digest=serving.digest,
-                content=serving.content,
-                refused=serving.refused,
-                marks=serving.marks,
-                build=serving.build,
-            )
-        )
+        self._say(serving.acknowledgement())
 
     def _refuse(self, offer: Offered, reason: str, build: str) -> None:
         """Nothing of it is served; what serves stays."""
         _log.error("manifest refused", extra={"digest": offer.digest, "reason": reason})
-        self._say(
-            Acknowledgement(
-                digest=offer.digest,
-                content=offer.content,
-                refused={WHOLE: reason},
-                marks=offer.marks,
-                build=build,
-            )
-        )
+        self._say(rejection(offer, reason, build))
 
     def _say(self, said: Acknowledgement) -> None:
         self._said = said

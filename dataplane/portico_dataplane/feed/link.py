@@ -20,6 +20,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from portico_dataplane.feed.choice import Choosable
 from portico_dataplane.feed.files import Address, Missing, TokenFile, TrustFile
 from portico_ir.codec import Undecodable, digest
+from portico_ir.leases import Exchange, Settlement
 from portico_ir.model import IR_VERSION, Endpoint, Manifest
 from portico_ir.secrets import Redacted
 from portico_ir.stream import (
@@ -30,8 +31,11 @@ from portico_ir.stream import (
     Advance,
     Follow,
     Hello,
+    Keeping,
     Marks,
     Offer,
+    Settle,
+    Settled,
     Token,
     Unknown,
     content_digest,
@@ -54,6 +58,11 @@ _MOST_FRAME: Final = 64 * 1024 * 1024
 class UnitError(Exception):
     """A unit that could not be had now, and why."""
 
+    def __init__(self, why: str, *, is_passing: bool = False) -> None:
+        """`is_passing`: the operator says itself that it cannot answer now."""
+        super().__init__(why)
+        self.is_passing = is_passing
+
 
 class Offered(NamedTuple):
     """A manifest as it came."""
@@ -66,6 +75,8 @@ class Offered(NamedTuple):
     """Why the manifest as such is refused; empty: it is not."""
     content: str
     marks: Marks
+    changed: Marks
+    """The newest changes in it: its own marks."""
 
 
 class Owner(Protocol):
@@ -83,6 +94,14 @@ class Owner(Protocol):
         """Its offer, its marks or its addresses have changed."""
         ...
 
+    def kept(self, link: Link) -> None:
+        """The operator keeps leases, or no longer."""
+        ...
+
+    def settled(self, link: Link, settlement: Settlement) -> None:
+        """It has answered an exchange."""
+        ...
+
     def closed(self, link: Link) -> None:
         """The stream has ended."""
         ...
@@ -98,7 +117,7 @@ class Link:
         self.wanted = True
         """The address is still among the operators'; otherwise the link ends with its stream."""
         self.build = ""
-        self.state = Choosable(0, "", {})
+        self.state = Choosable(0, "", {}, {})
         """What it could offer."""
         self.digest = ""
         self.offer: Offered | None = None
@@ -110,6 +129,8 @@ class Link:
         """How new they are."""
         self.failure = ""
         """Why there is no stream."""
+        self.term = -1
+        """Since when this operator keeps leases, as elections go; -1: it does not."""
         self._token = token
         self._trust = trust
         self._owner = owner
@@ -129,7 +150,11 @@ class Link:
         """Report what serves."""
         self._queue("acknowledgement", said)
 
-    def _queue(self, kind: str, frame: Follow | Acknowledgement | Token) -> None:
+    def settle(self, exchange: Exchange) -> None:
+        """Settle leases with this operator, which keeps them."""
+        self._queue("settle", Settle(exchange=exchange))
+
+    def _queue(self, kind: str, frame: Follow | Acknowledgement | Settle | Token) -> None:
         if self.is_open:
             self._outgoing[kind] = encode_frame(frame)
             self._wake.set()
@@ -150,7 +175,7 @@ class Link:
         except (aiohttp.ClientError, OSError, TimeoutError, Missing) as error:
             raise UnitError(_told(error)) from error
         if answer.status != 200:
-            raise UnitError(f"answered {answer.status}")
+            raise UnitError(f"answered {answer.status}", is_passing=answer.status == 503)
         if digest(encoded) != known:
             raise UnitError("its bytes are not those the manifest names")
         return encoded
@@ -174,7 +199,7 @@ class Link:
 
     async def _live(self) -> bool:
         """One stream; whether the operator greeted."""
-        greeted, self.build, self._outgoing = False, "", {}
+        greeted, self.build, self._outgoing, self.term = False, "", {}, -1
         connector = aiohttp.TCPConnector(
             resolver=_Pinned(self.address), keepalive_timeout=60, use_dns_cache=False
         )
@@ -252,7 +277,8 @@ class Link:
             case Hello():
                 self.build = frame.build
                 self.digest = frame.digest
-                self.state = Choosable(frame.ir_version, frame.content, frame.marks)
+                changed = frame.changed or frame.marks
+                self.state = Choosable(frame.ir_version, frame.content, frame.marks, changed)
                 self.is_open, self.failure = True, ""
                 _log.info(
                     "operator stream open",
@@ -265,12 +291,23 @@ class Link:
                 self.digest = self.offer.digest
                 # One that offers what cannot be read is followed only when there is no other.
                 version = 0 if self.offer.fault else IR_VERSION
-                self.state = Choosable(version, self.offer.content, frame.marks)
+                self.state = Choosable(version, self.offer.content, frame.marks, self.offer.changed)
             case Advance():
                 self.digest = frame.digest
-                self.state = self.state._replace(content=frame.content, marks=frame.marks)
+                self.state = self.state._replace(
+                    content=frame.content,
+                    marks=frame.marks,
+                    changed=frame.changed or frame.marks,
+                )
             case Addresses():
                 self._take_addresses(frame)
+            case Keeping():
+                self.term = frame.term
+                self._owner.kept(self)
+                return
+            case Settled():
+                self._owner.settled(self, frame.settlement)
+                return
             case Unknown():
                 return  # a newer operator says more than this version knows of
             case _:
@@ -317,11 +354,14 @@ def _offered(frame: Offer) -> Offered:
         manifest = manifest_of(frame)
     except Undecodable as error:
         # Whatever it says is something else than what serves.
-        return Offered(known, None, f"not readable: {error}", f"unreadable {known}", frame.marks)
+        content = f"unreadable {known}"
+        fault = f"not readable: {error}"
+        return Offered(known, None, fault, content, frame.marks, frame.marks)
     version, fault = manifest.ir_version, ""
     if version != IR_VERSION:
         fault = f"irVersion {version}, but this pod reads {IR_VERSION}"
-    return Offered(known, manifest, fault, content_digest(manifest), frame.marks)
+    content = content_digest(manifest)
+    return Offered(known, manifest, fault, content, frame.marks, manifest.marks)
 
 
 class _Pinned(AbstractResolver):

@@ -19,6 +19,8 @@ class Times:
     fallback_s: float = 10.0
     """Without a stream before ClusterIPs may stand in."""
     lag_s: float = LAG_S
+    refetch_s: float = 30.0
+    """Between two times that units are asked for which no operator could give."""
     resolve_s: float = 5.0
     """Between two looks at who the operators are."""
     hung_s: float = 2.0

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, assert_never
 
 from portico_dataplane.core.keyring import KeySet
+from portico_dataplane.core.leases import Lease
 from portico_dataplane.core.templates import BadTemplate
 from portico_dataplane.core.verdicts import (
     CallFunction,
@@ -24,13 +25,16 @@ from portico_dataplane.core.verdicts import (
     Need,
     NeedBody,
     NeedKeys,
+    NeedTokens,
     Reject,
     Respond,
     Unavailable,
     Verdict,
 )
 from portico_dataplane.effects.keysets import Waiting
+from portico_dataplane.effects.lessee import Wait
 from portico_dataplane.http.call import FunctionCall
+from portico_dataplane.http.flights import Seat
 from portico_ir.errors import ErrorKind
 
 if TYPE_CHECKING:
@@ -46,7 +50,6 @@ HELD: Final = 65_536
 class Admission:
     """One request before its integration."""
 
-    _call: FunctionCall | Waiting | None = None
     _complete = False
     _done = False
     _paused = False
@@ -60,6 +63,7 @@ class Admission:
         self._position = position
         """The first policy that has not been asked."""
         self._held: list[bytes] = []
+        self._call: FunctionCall | Seat | Waiting | Wait | None = None
 
     def settle(self, verdict: Verdict) -> None:
         """What a policy decided: go on, end here, or find out."""
@@ -85,6 +89,8 @@ class Admission:
                 self._fetch(keys, then)
             case NeedBody(then):
                 self._collect(then)
+            case NeedTokens(lease, then):
+                self._wait(lease, then)
             case _:
                 assert_never(verdict)
 
@@ -140,7 +146,13 @@ class Admission:
         except (BadTemplate, ValueError) as error:
             done(Unavailable(ErrorKind.API_CONFIGURATION_ERROR, str(error)))
             return
-        call = self._call = FunctionCall(exchange.gateway, exchange.request, target, effect, done)
+        gateway, request = exchange.gateway, exchange.request
+        if effect.flight is not None:
+            seat = gateway.flights.join(gateway, request, target, effect, done)
+            if seat.waits:
+                self._call = seat
+            return
+        call = self._call = FunctionCall(gateway, request, target, effect, done)
         call.start()
 
     def _fetch(self, effect: FetchKeys, then: Callable[[KeySet | Unavailable], Verdict]) -> None:
@@ -157,6 +169,17 @@ class Admission:
         waiting = self._exchange.gateway.keysets.find(effect, done)
         if waiting.pending:
             self._call = waiting
+
+    def _wait(self, lease: Lease, then: Callable[[bool], Verdict]) -> None:
+        def done(taken: bool) -> None:
+            self._call = None
+            try:
+                verdict = then(taken)
+            except Exception:
+                verdict = self._bug()
+            self.settle(verdict)
+
+        self._call = self._exchange.gateway.lessee.wait(lease, done)
 
     def _bug(self) -> Reject:
         # In a callback of somebody's connection nobody else would answer.

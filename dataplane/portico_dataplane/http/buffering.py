@@ -20,6 +20,7 @@ from portico_dataplane.core.verdicts import (
     Need,
     NeedBody,
     NeedKeys,
+    NeedTokens,
     Reject,
     Respond,
     Unavailable,
@@ -91,7 +92,7 @@ class Buffering:
                 exchange.reject(kind, cause)
             case Need(effect, then):
                 self._perform(effect, then)
-            case Continue() | NeedKeys() | NeedBody():
+            case Continue() | NeedKeys() | NeedBody() | NeedTokens():
                 exchange.reject(ErrorKind.INTERNAL, "an integration decided nothing")
             case _:
                 assert_never(verdict)

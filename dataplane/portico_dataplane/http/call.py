@@ -1,8 +1,9 @@
 """A call to a function: one POST to an Invoke API, its answer whole.
 
-Made by an exchange when a buffered integration needs it; uses the same upstreams, dialer and
-pools as everything else. Never retried: an invocation is not idempotent unless nothing was
-written (RFC 9110 §9.2.2). Promises: exactly one result, unless cancelled.
+Made by an exchange when a buffered integration or a policy needs it; uses the same upstreams,
+dialer and pools as everything else. Retried only when nothing was written, because an invocation
+is not idempotent (RFC 9110 §9.2.2), or when all that was sent is a question. Promises: exactly one
+result, unless cancelled.
 """
 
 from __future__ import annotations
@@ -81,14 +82,18 @@ class FunctionCall:
         except (BadTemplate, KeyError) as error:
             self._end(Unavailable(ErrorKind.API_CONFIGURATION_ERROR, str(error)))
             return
-        base = url.path.rstrip("/") if url is not None else ""
+        path = (url.path if url is not None else "") or "/"
+        if effect.path:
+            path = path.rstrip("/") + effect.path
+        elif url is not None and url.query:
+            path = f"{path}?{url.query}"
         upstream, host_line = target.upstream, target.host_line
         if upstream is None:
             assert url is not None
             upstream = self._gateway.targets.by_address(url.scheme, url.host, url.port)
             host_line = f"Host: {url.authority}\r\n".encode("ascii")
         self._upstream = upstream
-        parts = [f"POST {base}{effect.path} HTTP/1.1\r\n".encode("ascii"), host_line]
+        parts = [f"POST {path} HTTP/1.1\r\n".encode("ascii"), host_line]
         for name, value in effect.headers:
             parts += (name, b": ", value, b"\r\n")
         parts.append(b"X-Amzn-Trace-Id: %b\r\n" % self._request.trace_id.encode("latin-1"))
@@ -139,13 +144,13 @@ class FunctionCall:
             self._end(Unavailable(ErrorKind.API_CONFIGURATION_ERROR, str(error)))
             return
         upstream.balancer.failed(pool.endpoint, time.monotonic())
-        again = upstream.sole is None and may_retry(
-            written=False, method="POST", replayable=True, attempts=self._attempts
-        )
-        if again and upstream.budget.spend():
+        if upstream.sole is None and self._may_repeat(written=False) and upstream.budget.spend():
             self._attempt()
         else:
             self._end(Unavailable(ErrorKind.INTEGRATION_FAILURE, str(error)))
+
+    def _may_repeat(self, *, written: bool) -> bool:
+        return may_retry(written=written, method="POST", replayable=True, attempts=self._attempts)
 
     def on_response(self, connection: UpstreamConnection, body: bytes, complete: bool) -> None:
         """The answer begins."""
@@ -176,8 +181,15 @@ class FunctionCall:
         """The connection broke."""
         stale = self._connection is not None and self._connection.reused and not self._size
         self._connection = None
-        if not stale and self._pool is not None and self._upstream is not None:
-            self._upstream.balancer.failed(self._pool.endpoint, time.monotonic())
+        pool, upstream = self._pool, self._upstream
+        if self._done is None or pool is None or upstream is None:
+            return
+        if not stale:
+            upstream.balancer.failed(pool.endpoint, time.monotonic())
+        elif self._may_repeat(written=not self._effect.question) and upstream.budget.spend():
+            # It was closed while it was idle, most likely.
+            self._attempt()
+            return
         self._end(Unavailable(ErrorKind.INTEGRATION_FAILURE, cause))
 
     def on_upstream_paused(self, paused: bool) -> None:

@@ -251,7 +251,7 @@ class ClientConnection(asyncio.Protocol):
         self.exchange = None
         if self.closed:
             return
-        if not keep_alive or self._gateway.draining:
+        if not keep_alive or self._gateway.closing:
             self.linger()
             return
         if self._body is not None:

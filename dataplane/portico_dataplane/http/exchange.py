@@ -13,14 +13,7 @@ import logging
 import time
 from typing import TYPE_CHECKING
 
-from portico_dataplane.arrival import (
-    NO_API,
-    NO_ROUTE,
-    NO_STAGE,
-    api_of,
-    overridden,
-    stage_of,
-)
+from portico_dataplane.arrival import NO_API, NO_ROUTE, NO_STAGE, api_of, overridden, stage_of
 from portico_dataplane.core import errors
 from portico_dataplane.core.caller import Caller
 from portico_dataplane.core.identifiers import (
@@ -40,6 +33,7 @@ from portico_dataplane.http.forwarding import Forwarding
 from portico_dataplane.http.head import RequestHead
 from portico_dataplane.http.lines import as_lines, headers_of
 from portico_dataplane.http.tunnel import Tunnel
+from portico_dataplane.policies.cors import CorsPolicy
 from portico_dataplane.runtime import ApiRuntime, RouteRuntime, StageRuntime
 from portico_ir.errors import ErrorKind
 from portico_ir.model import ApiKind
@@ -62,6 +56,7 @@ class Exchange:
     _asked = False
     _api: ApiRuntime | None = None
     _stage: StageRuntime | None = None
+    _cors: CorsPolicy | None = None
     _route: RouteRuntime | None = None
 
     def __init__(
@@ -110,6 +105,7 @@ class Exchange:
             self.reject(ErrorKind.UNKNOWN_HOST)
             return
         self._api = api
+        self._cors = api.cors
         unit = request.api = api.unit
         self._identify(unit.kind)
         if fields.method_override is not None:
@@ -143,10 +139,12 @@ class Exchange:
             stage, request.path = stage_of(api, path, named)
         if stage is not None:
             self._stage = stage
+            self._cors = stage.cors
             request.stage = stage.stage
-        if api.cors is not None and request.method == "OPTIONS":
+        cors = self._cors
+        if cors is not None and request.method == "OPTIONS":
             # Before anything else, but counted and logged where it belongs (AWS §2.2, §4.7).
-            preflight = api.cors.preflight(request.method, request.headers)
+            preflight = cors.preflight(request.method, request.headers)
             if preflight is not None:
                 self.answer(preflight, decorated=True)
                 return
@@ -210,8 +208,8 @@ class Exchange:
     def _missed(self, api: ApiRuntime, miss: Miss) -> None:
         if miss is Miss.BAD_PATH:
             self.reject(ErrorKind.BAD_REQUEST)
-        elif api.cors is not None and self.request.method == "OPTIONS":
-            self.answer(api.cors.unrouted_options(), decorated=True)
+        elif self._cors is not None and self.request.method == "OPTIONS":
+            self.answer(self._cors.unrouted_options(), decorated=True)
         elif api.unit.kind is ApiKind.HTTP:
             self.reject(ErrorKind.NOT_FOUND)
         else:
@@ -279,10 +277,9 @@ class Exchange:
 
     def proxied_head(self, connection: UpstreamConnection, framing: bytes) -> bytes:
         """The head of a backend's answer; from here on an error can only cut."""
-        api = self._api
-        if api is not None and api.cors is not None:
+        if self._cors is not None:
             came = headers_of(connection.answer.lines)
-            changed = as_lines(api.cors.decorate(self.request.headers, came))
+            changed = as_lines(self._cors.decorate(self.request.headers, came))
             connection.answer = connection.answer.with_lines(changed)
         self.answered = True
         request = self.request
@@ -322,8 +319,8 @@ class Exchange:
             return
         headers = response.headers
         api = self._api
-        if api is not None and api.cors is not None and not decorated:
-            headers = api.cors.decorate(self.request.headers, headers)
+        if self._cors is not None and not decorated:
+            headers = self._cors.decorate(self.request.headers, headers)
             response = Response(response.status, headers, response.body)
         client, head = self.client, self.head
         if not client.body_complete and (head.fields.expects_continue or not client.may_go_on):

@@ -30,9 +30,12 @@ class Seat:
     def __init__(self, flight: _Flight, done: Done) -> None:
         self._flight = flight
         self.done = done
+        self.waits = True
+        """The result is still to come."""
 
     def end(self) -> None:
         """The request does not wait any more."""
+        self.waits = False
         self._flight.leave(self)
 
 
@@ -62,6 +65,7 @@ class _Flight:
         self._flights.ended(self._key, self)
         seats, self._seats = self._seats, {}
         for seat in seats:
+            seat.waits = False
             try:
                 seat.done(result)
             except Exception:

@@ -8,10 +8,11 @@ other rule, the connection is released or closed exactly once, and whatever goes
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import TYPE_CHECKING, Final
 
-from portico_dataplane.core.retries import REPLAY_LIMIT, may_retry
+from portico_dataplane.core.retries import REPLAY_LIMIT, SETTLING_S, may_retry
 from portico_dataplane.effects.dialer import DialError, DialKind
 from portico_dataplane.http import answer
 from portico_dataplane.http.body import LAST_CHUNK, chunk
@@ -43,6 +44,7 @@ class Forwarding:
     _request_sent = False
     _attempts = 0
     _slot: Slot | None = None
+    _pause: asyncio.TimerHandle | None = None
     _chunks_out = False
     _tunnel = False
     _done = False
@@ -142,13 +144,16 @@ class Forwarding:
         if error.kind is DialKind.REFUSED_BY_POLICY:
             self._exchange.reject(ErrorKind.API_CONFIGURATION_ERROR, str(error))
             return
-        upstream = self._upstream
-        upstream.balancer.failed(self._pool.endpoint, time.monotonic())
-        again = upstream.sole is None and may_retry(
+        upstream, endpoint = self._upstream, self._pool.endpoint
+        upstream.balancer.failed(endpoint, time.monotonic())
+        again = (upstream.trusted or upstream.sole is None) and may_retry(
             written=False, method=self._method, replayable=True, attempts=self._attempts
         )
         if again and upstream.budget.spend():
-            self._attempt()
+            if upstream.balancer.none_works and upstream.standby in (None, endpoint):
+                self._pause = asyncio.get_running_loop().call_later(SETTLING_S, self._attempt)
+            else:
+                self._attempt()
         else:
             self._exchange.reject(ErrorKind.INTEGRATION_FAILURE, str(error))
 
@@ -365,6 +370,8 @@ class Forwarding:
         """The exchange is over: hold nothing any more."""
         self._done = True
         self._wake_in(None)
+        if self._pause is not None:
+            self._pause.cancel()
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()

@@ -15,7 +15,7 @@ import msgspec
 from portico_dataplane.core.facts import facts_of
 from portico_dataplane.core.judgement import Judgement, Policy
 from portico_dataplane.core.messages import Request
-from portico_ir.model import ApiKind
+from portico_ir.model import ApiKind, GatewayUnit
 from portico_ir.policydocument import LONGEST_RESOURCE, parse
 
 EventForm = Literal["rest", "1.0", "2.0"]
@@ -36,7 +36,16 @@ class Fault(NamedTuple):
 class Answer:
     """What an authorizer says about a caller."""
 
-    __slots__ = ("_events", "_judged", "_policy", "context", "members", "principal", "usage_key")
+    __slots__ = (
+        "_gateway",
+        "_policy",
+        "context",
+        "events",
+        "judged",
+        "members",
+        "principal",
+        "usage_key",
+    )
 
     def __init__(
         self,
@@ -46,9 +55,12 @@ class Answer:
         usage_key: str,
     ) -> None:
         self._policy = policy
-        self._judged: dict[str, Judgement] = {}
-        """Judgements that depend on the ARN alone."""
-        self._events: dict[EventForm, Mapping[str, Any]] = {}
+        self.judged: dict[tuple[str, str], Judgement] = {}
+        """Judgements that depend on method and path alone."""
+        self._gateway: GatewayUnit | None = None
+        """Whose account and region they were made with."""
+        self.events: dict[EventForm, Mapping[str, Any]] = {}
+        """`requestContext.authorizer` where nobody was asked."""
         self.principal = principal
         """`principalId`; empty for a simple answer."""
         self.context = context
@@ -60,29 +72,36 @@ class Answer:
         self.usage_key = usage_key
         """`usageIdentifierKey`."""
 
+    def knows(self, request: Request) -> Judgement | None:
+        """What `judge` said about such a request before; None: nothing that still holds."""
+        if request.gateway is not self._gateway:
+            return None
+        return self.judged.get((request.method, request.path))
+
     def judge(self, arn: str, request: Request) -> Judgement:
         """Whether the caller may call what `arn` names."""
         policy = self._policy
+        judgement: Judgement
         if isinstance(policy, str):
-            return policy
-        judgement = self._judged.get(arn)
-        if judgement is not None:
-            return judgement
-        judgement = policy.judge(arn, facts_of(request))
-        if policy.unconditional:
-            if len(self._judged) >= _MOST_REMEMBERED:
-                self._judged.clear()
-            self._judged[arn] = judgement
+            judgement = policy
+        else:
+            judgement = policy.judge(arn, facts_of(request))
+            if not policy.unconditional:
+                return judgement
+        if request.gateway is not self._gateway or len(self.judged) >= _MOST_REMEMBERED:
+            self.judged.clear()
+            self._gateway = request.gateway
+        self.judged[request.method, request.path] = judgement
         return judgement
 
     def event(self, form: EventForm, latency_ms: int) -> Mapping[str, Any]:
         """`requestContext.authorizer`; `latency_ms` is 0 where nobody was asked."""
         if latency_ms and form != "2.0":
             return {**self.members, "integrationLatency": latency_ms}
-        found = self._events.get(form)
+        found = self.events.get(form)
         if found is None:
             flat = {**self.members, "integrationLatency": 0}
-            found = self._events[form] = {"lambda": self.context} if form == "2.0" else flat
+            found = self.events[form] = {"lambda": self.context} if form == "2.0" else flat
         return found
 
 

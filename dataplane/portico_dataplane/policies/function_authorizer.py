@@ -14,11 +14,13 @@ import msgspec
 
 from portico_dataplane.core.arns import LONGEST, method_arn
 from portico_dataplane.core.authorizer_cache import AnswerCache
+from portico_dataplane.core.caller import Caller
 from portico_dataplane.core.credential_sources import Key, Sources
 from portico_dataplane.core.messages import Request
 from portico_dataplane.core.verdicts import (
     CONTINUE,
     CallFunction,
+    Continue,
     FunctionAnswer,
     Need,
     Reject,
@@ -41,21 +43,33 @@ _POST: Final = ((b"Content-Type", b"application/json"), (b"Accept", b"applicatio
 _UNAUTHORIZED: Final = "Unauthorized"
 """AWS §6.1: the one error that is an answer."""
 _EXPLICIT: Final = "User is not authorized to access this resource with an explicit deny"
-_TOO_LONG: Final = Reject(ErrorKind.URI_TOO_LONG)
-_MISSING: Final = Reject(ErrorKind.UNAUTHORIZED)
+_TOO_LONG: Final = Reject(
+    ErrorKind.URI_TOO_LONG, f"the ARN of the method has more than {LONGEST} bytes"
+)
 _encode: Final = msgspec.json.Encoder().encode
 
 
 class FunctionAuthorizerPolicy:
     """One route's demand for an authorizer's consent."""
 
-    __slots__ = ("_cache", "_form", "_headers", "_path", "_pattern", "_rest", "_sources", "_spec")
+    __slots__ = (
+        "_cache",
+        "_form",
+        "_headers",
+        "_path",
+        "_pattern",
+        "_rest",
+        "_sources",
+        "_spec",
+        "_ttl_s",
+    )
 
     def __init__(
         self, spec: FunctionAuthorizer, kind: ApiKind, route: Route, cache: AnswerCache[Answer]
     ) -> None:
         """Raises BadPattern where `validation` is none."""
         self._spec = spec
+        self._ttl_s = spec.ttl_s
         self._rest = kind is not ApiKind.HTTP
         self._sources = Sources(spec.sources, kind) if spec.sources else None
         self._pattern = prepared(spec.validation) if spec.validation else None
@@ -68,18 +82,23 @@ class FunctionAuthorizerPolicy:
 
     def on_request(self, request: Request) -> Verdict:
         """Whether the caller may; who has been asked about before is not asked about again."""
+        key: Key | None = None
+        known: Answer | None = None
+        if self._sources is not None:
+            key = self._sources.key(request)
+            if key is not None and self._ttl_s:
+                known = self._cache.get(key, request.received_ms)
+                if known is not None and known.knows(request) == "allow":
+                    return self._admitted(request.caller, known, 0)
         arn = method_arn(request)
         if self._rest and len(arn) > LONGEST:
             return _TOO_LONG
-        key: Key | None = None
-        if self._sources is not None:
-            key = self._sources.key(request)
-            if key is None:
-                return _MISSING
-            if self._spec.ttl_s:
-                known = self._cache.get(key, request.received_ms)
-                if known is not None:
-                    return self._decided(request, arn, known, 0)
+        if key is None and self._sources is not None:
+            return Reject(
+                ErrorKind.UNAUTHORIZED, f"{self._spec.name}: an identity source is missing"
+            )
+        if known is not None:
+            return self._decided(request, arn, known, 0)
         return self._asked(request, arn, key)
 
     # --- asking -------------------------------------------------------------------------------
@@ -98,6 +117,7 @@ class FunctionAuthorizerPolicy:
             self._headers,
             _encode(build(spec, request, arn, texts)),
             spec.timeout_ms,
+            question=True,
             # Whoever asks the same meanwhile waits for the same answer.
             flight=None if kept is None else (self._cache, kept),
         )
@@ -178,16 +198,22 @@ class FunctionAuthorizerPolicy:
     def _decided(self, request: Request, arn: str, answer: Answer, latency_ms: int) -> Verdict:
         """AWS §3.21, table A: the authorizer's word and the API's policy."""
         caller = request.caller
+        judgement = answer.judge(arn, request)
+        if judgement == "allow" or (judgement != "deny" and caller.resource_policy == "allow"):
+            return self._admitted(caller, answer, latency_ms)
         caller.principal = answer.principal
         caller.authorizer = answer.members
-        judgement = answer.judge(arn, request)
         if judgement == "deny":
             message = _EXPLICIT if self._rest else None
             return Reject(ErrorKind.ACCESS_DENIED, f"{self._spec.name}: explicit deny", message)
-        if judgement != "allow" and caller.resource_policy != "allow":
-            return Reject(ErrorKind.ACCESS_DENIED, f"{self._spec.name}: nothing allows {arn}")
+        return Reject(ErrorKind.ACCESS_DENIED, f"{self._spec.name}: nothing allows {arn}")
+
+    def _admitted(self, caller: Caller, answer: Answer, latency_ms: int) -> Continue:
+        caller.principal = answer.principal
+        caller.authorizer = answer.members
         caller.usage_key = answer.usage_key
-        caller.event = answer.event(self._form, latency_ms)
+        event = None if latency_ms else answer.events.get(self._form)
+        caller.event = answer.event(self._form, latency_ms) if event is None else event
         return CONTINUE
 
 

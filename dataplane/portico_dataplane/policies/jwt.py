@@ -60,6 +60,7 @@ class JwtPolicy:
         "_cache",
         "_cognito",
         "_form",
+        "_header",
         "_insufficient",
         "_issuers",
         "_keyring",
@@ -87,7 +88,10 @@ class JwtPolicy:
         self._algorithms = frozenset(authorizer.algorithms or jose.ALGORITHMS)
         self._cognito = authorizer.profile == "cognito"
         self._validation = TextPattern(authorizer.validation) if authorizer.validation else None
-        self._sources = Sources((authorizer.source,), kind)
+        source = authorizer.source
+        name = source.name.lower().encode("latin-1", "replace")
+        self._header = name if source.place == "header" else b""
+        self._sources = Sources((source,), kind)
         self._scopes = frozenset(spec.scopes)
         self._rest = kind is ApiKind.REST
         self._form = _form_of_event(kind, route, bool(spec.scopes))
@@ -108,18 +112,26 @@ class JwtPolicy:
         return self._unknown(request, raw, digest)
 
     def _sent(self, request: Request) -> bytes | None:
-        """The token as sent, without `Bearer`; None: there is none."""
-        found = self._sources.key(request)
-        if found is None:
+        """The token as sent, without `Bearer`; None: there is none.
+
+        Several are joined, as AWS joins headers (AWS §4.4): that is no token, so a backend never
+        reads another one than was judged here.
+        """
+        wanted = self._header
+        found: bytes | None = None
+        if wanted:
+            length = len(wanted)
+            for name, value in request.headers:
+                if len(name) == length and name.lower() == wanted:
+                    found = value if found is None else found + b"," + value
+        else:
+            key = self._sources.key(request)
+            if key is not None:
+                text = key if isinstance(key, str) else ",".join(map(str, key))
+                found = text.strip(" ").encode("utf-8", "replace")
+        if not found or found.isspace():
             return None
-        if not isinstance(found, str):
-            # Several are joined, as AWS joins headers (AWS §4.4): that is no token, so a backend
-            # never reads another one than was judged here.
-            found = ",".join(map(str, found))
-        text = found.strip(" \t")
-        if text[:7].lower() == "bearer ":
-            text = text[7:].lstrip(" ")
-        return text.encode("utf-8", "replace")
+        return found[7:].lstrip(b" ") if found[:7].lower() == b"bearer " else found
 
     # --- judging ------------------------------------------------------------------------------
 

@@ -11,12 +11,20 @@ from collections.abc import Mapping
 from typing import NamedTuple, assert_never
 
 from portico_dataplane.core import phases
+from portico_dataplane.core.authorizer_cache import AnswerCaches, CacheId
 from portico_dataplane.core.credentials import Directory
+from portico_dataplane.core.judgement import Policy
+from portico_dataplane.core.key_counters import Counters
 from portico_dataplane.core.keyring import Keyring
+from portico_dataplane.core.leases import BucketLease
 from portico_dataplane.core.tokens import TokenCache
 from portico_dataplane.core.verdicts import RequestPolicy
+from portico_dataplane.policies.authorizer_answer import Answer
+from portico_dataplane.policies.function_authorizer import FunctionAuthorizerPolicy
 from portico_dataplane.policies.require_key import RequireKeyPolicy
+from portico_dataplane.policies.resource_policy import ResourcePolicy
 from portico_dataplane.policies.signature import SignaturePolicy
+from portico_dataplane.policies.throttle import ThrottlePolicy
 from portico_ir.access import Authorizer, FunctionAuthorizer, JwtAuthorizer
 from portico_ir.model import ApiKind, ApiUnit, Route, Stage
 from portico_ir.patterns import BadPattern
@@ -39,6 +47,8 @@ class Scope(NamedTuple):
     route: Route
     authorizers: Mapping[str, Authorizer]
     """Of the unit that holds the route."""
+    resource_policy: Policy | None = None
+    """Of the API, for this stage (AWS §3.21)."""
 
 
 class Outside(NamedTuple):
@@ -50,6 +60,10 @@ class Outside(NamedTuple):
     """Keys of token issuers."""
     tokens: TokenCache
     """Tokens that were verified."""
+    answers: AnswerCaches[Answer]
+    """What function authorizers answered."""
+    counters: Counters
+    """Buckets and quotas."""
 
 
 class Prepared(NamedTuple):
@@ -66,17 +80,70 @@ def prepare(scope: Scope, outside: Outside) -> Prepared:
     kind = scope.api.kind
     reasons: list[str] = []
     chain: list[RequestPolicy] = []
+    policy, asked_after = _resource_policy(scope)
     for spec in sorted(scope.route.policies, key=lambda spec: phases.position(kind, spec)):
         made = _made(spec, scope, outside)
         if isinstance(made, str):
             reasons.append(made)
-        else:
+        elif made is not None:
             chain.append(made)
+        if policy is not None and spec is asked_after:
+            chain.append(policy)
+    if policy is not None and asked_after is None:
+        chain.insert(0, policy)
+    # What is counted is one step, the last of those built: who calls is known by then.
+    throttle = _throttle(scope, outside)
+    if throttle is not None:
+        chain.append(throttle)
     return Prepared(tuple(chain), "; ".join(reasons))
 
 
-def _made(spec: PolicySpec, scope: Scope, outside: Outside) -> RequestPolicy | str:
-    """The policy, or why there is none."""
+def _resource_policy(scope: Scope) -> tuple[RequestPolicy | None, PolicySpec | None]:
+    """What the API's policy does on this route, and after whom it is asked (AWS §3.21)."""
+    policy = scope.resource_policy
+    if policy is None:
+        return None, None
+    alone = True
+    for spec in scope.route.policies:
+        if isinstance(spec, Signature):
+            return None, None  # Statements may name who signed: the signature's policy asks it.
+        if isinstance(spec, Authorize):
+            if isinstance(scope.authorizers[spec.authorizer], JwtAuthorizer):
+                return ResourcePolicy(policy, alone=True), spec
+            alone = False
+    return ResourcePolicy(policy, alone=alone), None
+
+
+def _throttle(scope: Scope, outside: Outside) -> ThrottlePolicy | None:
+    """Everything that a request of the route is counted with."""
+    leases = outside.counters.leases
+    api, stage, route = scope.api, scope.stage, scope.route
+    place = (api.uid, stage.name, route.key)
+    client: Throttle | None = None
+    own: list[BucketLease] = []
+    takes_stage = True
+    for spec in route.policies:
+        if not isinstance(spec, Throttle):
+            continue
+        if spec.per_client:
+            client = spec
+            continue
+        part = "route-in-stage" if spec.instead_of_stage else "route"
+        takes_stage = takes_stage and not spec.instead_of_stage
+        own.append(leases.bucket("/".join((part, *place)), spec.rate, spec.burst))
+    if stage.throttle is not None and takes_stage:
+        name = f"stage/{api.uid}/{stage.name}"
+        own.append(leases.bucket(name, stage.throttle.rate, stage.throttle.burst))
+    if leases.account is not None:
+        own.append(leases.account)
+    has_key = any(isinstance(spec, RequireKey) for spec in route.policies)
+    if not (own or client or has_key):
+        return None
+    return ThrottlePolicy(place, tuple(own), client, outside.counters, outside.directory)
+
+
+def _made(spec: PolicySpec, scope: Scope, outside: Outside) -> RequestPolicy | str | None:
+    """The policy, or why there is none; None: another one does it."""
     kind = scope.api.kind
     match spec:
         case FailClosed(reason=reason):
@@ -89,11 +156,11 @@ def _made(spec: PolicySpec, scope: Scope, outside: Outside) -> RequestPolicy | s
                 return "HTTP APIs know no API keys (AWS §1.5)"
             return RequireKeyPolicy(spec, scope.api.uid, scope.stage.name, outside.directory)
         case Signature():
-            return SignaturePolicy(kind, outside.directory)
+            return SignaturePolicy(kind, outside.directory, scope.resource_policy)
         case Authorize():
             return _authorizer(spec, scope, outside)
         case Throttle():
-            return f"{type(spec).__name__} is not built"
+            return None  # counted together with whatever else there is
         case _:
             assert_never(spec)
 
@@ -113,6 +180,25 @@ def _authorizer(spec: Authorize, scope: Scope, outside: Outside) -> RequestPolic
             except BadPattern as why:
                 return f"{authorizer.name}: {why}"
         case FunctionAuthorizer():
-            return "FunctionAuthorizer is not built"
+            cache = CacheId(scope.api.uid, scope.stage.name, spec.authorizer)
+            answers = outside.answers.of(cache, authorizer)
+            try:
+                return FunctionAuthorizerPolicy(authorizer, scope.api.kind, scope.route, answers)
+            except BadPattern as why:
+                return f"{authorizer.name}: {why}"
         case _:
             assert_never(authorizer)
+
+
+def routes_differ(before: Stage, now: Stage) -> bool:
+    """Whether what a stage says goes into each of its routes."""
+    return (
+        before.detailed_metrics != now.detailed_metrics
+        or before.policy != now.policy
+        or before.throttle != now.throttle
+    )
+
+
+def authorizes(route: Route) -> bool:
+    """Whether the route depends on the authorizers of its unit."""
+    return any(isinstance(policy, Authorize) for policy in route.policies)

@@ -17,6 +17,7 @@ import msgspec
 
 from portico_dataplane.settings import Settings
 from portico_dataplane.telemetry.readings import Readings
+from portico_ir.leases import Ask, Grant
 
 MAX_FRAME: Final = 64 * 1024 * 1024
 """A unit has at most 500 routes, far below; more is a bug or a foreign process."""
@@ -71,6 +72,12 @@ class Fallback(msgspec.Struct, frozen=True, tag=True):
     allowed: bool
 
 
+class Flush(msgspec.Struct, frozen=True, tag=True):
+    """Forget what an authorizer (namespace/name; empty: every one) has answered."""
+
+    authorizer: str
+
+
 class Pull(msgspec.Struct, frozen=True, tag=True):
     """Send readings; answered by `Pulled`."""
 
@@ -87,7 +94,15 @@ class Drain(msgspec.Struct, frozen=True, tag=True):
     seconds: float
 
 
-Order = Begin | Units | Apply | Endpoints | Fallback | Pull | Announce | Drain
+class Grants(msgspec.Struct, frozen=True, tag=True):
+    """Answers to `Asks`."""
+
+    grants: list[Grant]
+    leaves: int
+    """Workers of all pods."""
+
+
+Order = Begin | Units | Apply | Endpoints | Fallback | Flush | Pull | Announce | Grants | Drain
 
 
 # --- what a worker says ---------------------------------------------------------------------
@@ -132,7 +147,13 @@ class Failed(msgspec.Struct, frozen=True, tag=True):
     reason: str
 
 
-Report = Started | Applied | Serving | Pulled | Lines | Failed
+class Asks(msgspec.Struct, frozen=True, tag=True):
+    """What was counted, and tokens that are wanted (design.md §7)."""
+
+    asks: list[Ask]
+
+
+Report = Started | Applied | Serving | Pulled | Lines | Asks | Failed
 
 
 # --- frames ---------------------------------------------------------------------------------

@@ -23,9 +23,14 @@ class SingleProcess:
     """Implements `admin.AdminSource`."""
 
     def __init__(
-        self, gauges: Callable[[], dict[str, float]], meters: StageMeters, lines: BatchedLines
+        self,
+        gauges: Callable[[], dict[str, float]],
+        meters: StageMeters,
+        lines: BatchedLines,
+        flush: Callable[[str], object],
     ) -> None:
         self._gauges = gauges
+        self._flush = flush
         self._meters = meters
         self._lines = lines
         self._lag = LoopLag()
@@ -112,3 +117,7 @@ class SingleProcess:
             snapshot=self._snapshot,
             workers=(worker,),
         )
+
+    def flush(self, authorizer: str) -> None:
+        """Forget what an authorizer has answered."""
+        self._flush(authorizer)

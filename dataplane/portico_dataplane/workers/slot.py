@@ -25,12 +25,15 @@ from portico_dataplane.workers.channel import (
     Announce,
     Applied,
     Apply,
+    Asks,
     Begin,
     Channel,
     Drain,
     Endpoints,
     Failed,
     Fallback,
+    Flush,
+    Grants,
     Lines,
     Pull,
     Pulled,
@@ -41,6 +44,7 @@ from portico_dataplane.workers.channel import (
     reports,
 )
 from portico_dataplane.workers.snapshot_file import Wanted
+from portico_ir.leases import Ask, Grant
 
 _log = logging.getLogger(__name__)
 
@@ -71,6 +75,10 @@ class Owner(Protocol):
 
     def lines(self, lines: list[str]) -> None:
         """Access log lines."""
+        ...
+
+    def asked(self, slot: Slot, asks: list[Ask]) -> None:
+        """Requests were counted, or wait for tokens."""
         ...
 
 
@@ -160,6 +168,10 @@ class Slot:
         self._fallback = allowed
         self._send(Fallback(allowed))
 
+    def flush(self, authorizer: str) -> None:
+        """Pass on that answers are to be forgotten; a replacement worker has none."""
+        self._send(Flush(authorizer))
+
     def pull(self) -> asyncio.Future[None]:
         """Ask for readings; done when they are in, or when there is nobody to ask."""
         if self._pull is None or self._pull.done():
@@ -170,6 +182,10 @@ class Slot:
                 self._pulls += 1
                 self._send(Pull(self._pulls))
         return self._pull
+
+    def grant(self, grants: list[Grant], leaves: int) -> None:
+        """Pass on what the worker may do; `leaves`: workers of all pods."""
+        self._send(Grants(grants, leaves))
 
     def announce(self) -> None:
         """Ask clients to come back elsewhere."""
@@ -280,10 +296,12 @@ class Slot:
                     self._pull.set_result(None)
             case Lines():
                 self._owner.lines(report.lines)
+            case Asks():
+                self._owner.asked(self, report.asks)
             case Failed():
                 self.failure = report.reason
 
-    def _send(self, order: Endpoints | Fallback | Pull | Announce | Drain) -> None:
+    def _send(self, order: Endpoints | Fallback | Flush | Pull | Announce | Grants | Drain) -> None:
         if self._channel is not None:
             self._channel.send(order)
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import msgspec
 
-from portico_ir.codec import Undecodable, decode_snapshot, digest, encode
-from portico_ir.model import IR_VERSION, Snapshot
+from portico_ir.codec import Undecodable, decode_snapshot, decode_unit, digest, encode
+from portico_ir.model import IR_VERSION, Snapshot, StoreUnit
 
 
 class SnapshotError(Exception):
@@ -63,6 +63,18 @@ def prepare(snapshot: Snapshot, serial: int, sequence: int) -> Wanted:
         },
         endpoints=encode(endpoints),
     )
+
+
+def store_of(snapshot: Snapshot) -> StoreUnit | None:
+    """Where leases are settled; None: it cannot be read, and what was said before holds."""
+    encoded = snapshot.units.get("store")
+    if "store" not in snapshot.manifest.units:
+        return StoreUnit()
+    try:
+        unit = decode_unit(encoded) if encoded is not None else None
+    except Undecodable:
+        return None  # the workers refuse it, and say so
+    return unit if isinstance(unit, StoreUnit) else None
 
 
 def _fault(snapshot: Snapshot) -> str:

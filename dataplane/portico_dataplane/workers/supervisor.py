@@ -18,6 +18,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from portico_dataplane.admin import ConfigView, WorkerView
+from portico_dataplane.effects.stores.operator import OperatorStore
 from portico_dataplane.settings import Settings
 from portico_dataplane.tasks import spawn
 from portico_dataplane.telemetry.access_log import LineWriter
@@ -31,9 +32,11 @@ from portico_dataplane.telemetry.readings import (
     take_process,
 )
 from portico_dataplane.workers import sockets as listening
+from portico_dataplane.workers.accounting import Accounting
 from portico_dataplane.workers.slot import WORKER, Slot
-from portico_dataplane.workers.snapshot_file import Wanted, prepare
+from portico_dataplane.workers.snapshot_file import Wanted, prepare, store_of
 from portico_ir.codec import encode
+from portico_ir.leases import Ask, Grant
 from portico_ir.model import EndpointSet, Snapshot
 
 _log = logging.getLogger(__name__)
@@ -71,6 +74,7 @@ class Supervisor:
         slots: list[list[socket.socket]],
         writer: LineWriter,
         command: Sequence[str] = WORKER,
+        store: OperatorStore | None = None,
     ) -> None:
         self._settings = settings
         self._sockets = slots
@@ -89,10 +93,12 @@ class Supervisor:
         self._progress = asyncio.Event()
         self._ledger = Ledger(settings.max_label_sets)
         self._lag = LoopLag()
+        loop = asyncio.get_running_loop()
+        self.accounting = Accounting(loop, len(self._slots), self._deliver, store)
         self._counters = dict.fromkeys(
             ("log_lines", "log_lines_dropped", "config_reloads", "config_reload_failures"), 0.0
         )
-        self.hopeless: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self.hopeless: asyncio.Future[str] = loop.create_future()
         """Done, with the reason, when no worker can be started."""
 
     # Life.
@@ -109,6 +115,7 @@ class Supervisor:
         self._sequence += 1
         self._snapshot = snapshot
         self._wanted = target = prepare(snapshot, self._serial, self._sequence)
+        self.accounting.configure(store_of(snapshot))
         for slot in self._slots:
             slot.offer()
         await self._until(lambda: self._settled >= target.serial)
@@ -172,6 +179,7 @@ class Supervisor:
         await self._end()
 
     async def _end(self) -> None:
+        await self.accounting.close()
         self._lag.stop()
         if self._beat is not None:
             self._beat.cancel()
@@ -236,6 +244,11 @@ class Supervisor:
             ),
         )
 
+    def flush(self, authorizer: str) -> None:
+        """In every worker."""
+        for slot in self._slots:
+            slot.flush(authorizer)
+
     # slot.Owner
 
     def wanted(self) -> Wanted | None:
@@ -245,6 +258,7 @@ class Supervisor:
     def changed(self, slot: Slot) -> None:
         """A worker serves, has acknowledged, or has ended."""
         if slot.pid is None:
+            self.accounting.gone(slot.number)
             self._ledger.retire(slot.name)
             self._give_up_if_hopeless(slot)
         elif slot.acknowledged:
@@ -270,7 +284,14 @@ class Supervisor:
         self._counters["log_lines"] += len(lines) - dropped
         self._counters["log_lines_dropped"] += dropped
 
+    def asked(self, slot: Slot, asks: list[Ask]) -> None:
+        """Requests were counted, or wait for tokens."""
+        self.accounting.asked(slot.number, asks)
+
     # Within.
+
+    def _deliver(self, worker: int, grants: list[Grant], leaves: int) -> None:
+        self._slots[worker].grant(grants, leaves)
 
     def _count_acknowledged(self) -> int:
         serial = 0 if self._wanted is None else self._wanted.serial

@@ -29,12 +29,15 @@ from portico_dataplane.workers.channel import (
     Announce,
     Applied,
     Apply,
+    Asks,
     Begin,
     Channel,
     Drain,
     Endpoints,
     Failed,
     Fallback,
+    Flush,
+    Grants,
     Lines,
     Order,
     Pull,
@@ -126,11 +129,17 @@ class Worker:
                 self._fallback = order.allowed
                 if self._gateway is not None and self._started:
                     self._gateway.set_fallback(allowed=order.allowed)
+            case Flush():
+                if self._gateway is not None:
+                    self._gateway.answers.flush(order.authorizer)
             case Pull():
                 self._send_readings(order.serial)
             case Announce():
                 if self._gateway is not None:
                     self._gateway.begin_drain()
+            case Grants():
+                if self._gateway is not None and self._started:
+                    self._gateway.lessee.granted(order.grants, order.leaves)
             case Drain():
                 self._drain = order
                 self._wake.set()
@@ -146,7 +155,12 @@ class Worker:
         operator_log.configure(settings.log_level, f"worker-{order.worker}")
         self._sockets = [socket.socket(fileno=fd) for fd in order.sockets]
         self._meters = StageMeters(settings.max_label_sets)
-        self._gateway = Gateway(settings, meters=self._meters, lines=self._lines)
+        self._gateway = Gateway(
+            settings,
+            meters=self._meters,
+            lines=self._lines,
+            ask=lambda asks: self._send(Asks(asks)),
+        )
 
     async def _do_apply(self, order: Apply) -> None:
         assert self._gateway is not None
@@ -190,7 +204,7 @@ class Worker:
 
     # Reports.
 
-    def _send(self, report: Applied | Serving | Pulled | Lines | Failed) -> None:
+    def _send(self, report: Applied | Asks | Serving | Pulled | Lines | Failed) -> None:
         if self._channel is not None:
             self._channel.send(report)
 

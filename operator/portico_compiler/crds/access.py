@@ -58,6 +58,9 @@ RULES: Mapping[str, tuple[Cel, ...]] = {
     "AuthorizerSpec.authorizerResultTtl": between(
         "authorizer_result_lives_an_hour_at_most", "", "1h"
     ),
+    "AuthorizerExtensions.staleIfError": between(
+        "authorizer_result_lives_an_hour_at_most", "", "1h"
+    ),
     "Quota": (
         Cel(
             "quota_begins_within_its_period",

@@ -20,6 +20,8 @@ RULES: Mapping[str, tuple[Cel, ...]] = {**routes.RULES, **access.RULES, **api_ru
 WITHOUT_CEL: Mapping[str, str] = {
     "integration_responses_are_patterns": "Java's regular expressions are not RE2's",
     "integration_function_says_where": "a text or a mapping; see unions.py",
+    "authorizer_expression_is_a_pattern": "Java's regular expressions are not RE2's",
+    "resource_policy_is_understood": "a policy is a language of its own",
 }
 """Rules that only the compiler checks, or that are said otherwise, and why."""
 

@@ -81,11 +81,21 @@ NAMES: dict[str, Naming] = {
             _API,
             Column("Stage", ".spec.stageName"),
             Column("Deployment", ".spec.deploymentRef.name"),
+            Column("Serves", ".status.serving.deployment", wide=True),
             _ADDRESS,
             _PODS,
         ),
     ),
-    "ApiDeployment": Naming("apideployments", "apidep", (_API,)),
+    "ApiDeployment": Naming(
+        "apideployments",
+        "apidep",
+        (
+            _API,
+            Column("Routes", ".status.routes", "integer"),
+            Column("Revision", ".status.revision"),
+            Column("Digest", ".status.digest", wide=True),
+        ),
+    ),
     "UsagePlan": Naming(
         "usageplans",
         "uplan",
@@ -217,12 +227,70 @@ def status(kind: Kind) -> Schema:
                     },
                 },
             },
+            **_of_deployments(kind.name),
+            **(_USAGE if kind.name == "UsagePlan" else {}),
         },
+    }
+
+
+def _of_deployments(kind: str) -> Schema:
+    """What only Stages and ApiDeployments say."""
+    digest = {"description": "SHA-256 of the state that is held.", "type": "string"}
+    revision = {
+        "description": "ControllerRevision that holds it; its label portico.dev/revision finds all "
+        "parts.",
+        "type": "string",
+    }
+    if kind == "ApiDeployment":
+        return {
+            "digest": digest,
+            "revision": revision,
+            "parts": _count("ControllerRevisions that hold it together."),
+            "routes": _count("Routes that it holds."),
+            "authorizers": _count("Authorizers that it holds."),
+        }
+    if kind != "Stage":
+        return {}
+    return {
+        "serving": {
+            "description": "What the stage serves; absent: it answers 500 to everything.",
+            "type": "object",
+            "properties": {
+                "current": {
+                    "description": "True: the current routes.",
+                    "type": "boolean",
+                },
+                "deployment": {
+                    "description": "ApiDeployment whose state is served; `namespace~name` where it "
+                    "is in another namespace.",
+                    "type": "string",
+                },
+                "revision": revision,
+                "digest": digest,
+            },
+        }
     }
 
 
 def _count(text: str) -> Schema:
     return {"description": text, "type": "integer", "format": "int64", "minimum": 0}
+
+
+_USAGE: Schema = {
+    "usage": {
+        "description": "What was used of the plan, at most five minutes old; by key and day: "
+        "`portico usage`.",
+        "type": "object",
+        "properties": {
+            "requests": _count("Of all keys in this period; without a quota, today."),
+            "today": _count("Of all keys, today."),
+            "keys": _count("Keys that made them."),
+            "periodStart": {"description": "First day of the period, UTC.", "type": "string"},
+            "periodEnd": {"description": "First day of the next one.", "type": "string"},
+            "accuracy": {"description": "How far quotas may be off.", "type": "string"},
+        },
+    }
+}
 
 
 _CONDITION: Schema = {

@@ -11,6 +11,7 @@ import re
 from typing import assert_never
 
 from portico_compiler.features import identity_sources, targets
+from portico_compiler.features.authorizers_function import function_authorizer
 from portico_compiler.features.scope import Scope
 from portico_compiler.manifests.access import AuthorizerSpec
 from portico_compiler.problems import Reason, field_path
@@ -41,8 +42,7 @@ def authorizer(name: str, spec: AuthorizerSpec, scope: Scope) -> Authorizer | Br
         case "COGNITO_USER_POOLS":
             return _cognito(name, spec, scope)
         case "TOKEN" | "REQUEST":
-            # Functions: features/authorizers_function.py takes over here; unbuilt.py has the row.
-            return Broken(reason=f"authorizers of type {spec.authorizer_type} are not built yet")
+            return function_authorizer(name, spec.authorizer_type, spec, scope)
         case _:
             assert_never(spec.authorizer_type)
 
@@ -52,6 +52,11 @@ def _jwt(name: str, spec: AuthorizerSpec, scope: Scope) -> JwtAuthorizer | Broke
     configuration = spec.jwt_configuration
     if configuration is None:
         return scope.broken("spec.jwtConfiguration", Reason.MISSING_FIELD, "is required")
+    if spec.identity_validation_expression is not None:
+        # What nobody applies must not look like a restriction.
+        message = "JWT has none (AWS §4.9); it goes with TOKEN and COGNITO_USER_POOLS"
+        field = "spec.identityValidationExpression"
+        return scope.broken(field, Reason.INVALID_COMBINATION, message)
     issuer = _issuer(configuration.issuer, scope)
     source = _token_source(spec, scope, ("header", "querystring"))
     if isinstance(issuer, Broken):

@@ -1,7 +1,7 @@
 """Functions: a name, a Lambda ARN or an inline endpoint becomes a Lambda proxy (AWS §3.27, §4.4).
 
-Called for AWS_PROXY integrations. Promises: names are looked up in the API's `functions` by
-whole name, then without qualifier; what is not there is `FunctionUnresolved`.
+Called for AWS_PROXY integrations and for authorizers. Promises: names are looked up in the API's
+`functions` by whole name, then without qualifier; what is not there is `FunctionUnresolved`.
 """
 
 from __future__ import annotations
@@ -58,15 +58,15 @@ def lambda_proxy(
     )
 
 
-def resolve(function: FunctionRef, scope: Scope) -> Function | Broken:
-    """Where a function is invoked, and under which name."""
+def resolve(function: FunctionRef, scope: Scope, field: str = FIELD) -> Function | Broken:
+    """Where a function is invoked, and under which name; `field` is where it is named."""
     if isinstance(function, InlineFunction):
-        name = variables.resolve(function.name, f"{FIELD}.name", (), scope)
+        name = variables.resolve(function.name, f"{field}.name", (), scope)
         if isinstance(name, Broken):
             return name
         endpoint = FunctionEndpoint(service=function.service, url=function.url)
-        return _function(name, endpoint, FIELD, scope.route, scope)
-    text = variables.resolve(function, FIELD, (), scope)
+        return _function(name, endpoint, field, scope.route, scope)
+    text = variables.resolve(function, field, (), scope)
     if isinstance(text, Broken):
         return text
     arn = _ARN.match(text)
@@ -75,8 +75,8 @@ def resolve(function: FunctionRef, scope: Scope) -> Function | Broken:
     found = known.get(name) or known.get(name.partition(":")[0])
     if found is None:
         message = f"{name!r} is not among the functions of {scope.api.ref}"
-        return scope.broken(FIELD, Reason.FUNCTION_UNRESOLVED, message)
-    return _function(name, found, FIELD, scope.api.ref, scope)
+        return scope.broken(field, Reason.FUNCTION_UNRESOLVED, message)
+    return _function(name, found, field, scope.api.ref, scope)
 
 
 def _function(

@@ -28,7 +28,8 @@ _KEY = re.compile(rf"integration\.request\.(path|querystring|header)\.{_NAME}\Z"
 _REQUEST = re.compile(rf"method\.request\.(multivalue)?(path|querystring|header)\.{_NAME}\Z")
 _BODY = re.compile(r"method\.request\.body(\..+)?\Z", re.DOTALL)
 _STAGE_VARIABLE = re.compile(r"stageVariables\.([A-Za-z0-9_]+)\Z")
-_CONTEXT = re.compile(rf"context\.{_NAME}\Z")
+_CONTEXT = re.compile(r"context\.([a-zA-Z0-9._$-]+(\['[^'\[\]]+'\])?)\Z")
+"""AWS §6.2: `context.authorizer.claims['custom:role']` too."""
 _LITERAL = re.compile(r"'(.*)'\Z", re.DOTALL)
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 

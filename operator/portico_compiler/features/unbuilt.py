@@ -60,14 +60,6 @@ def _of_http_api(body: Body) -> bool:
     return _part(body, "spec", "apiRef").get("kind") == "HttpApi"
 
 
-def _not_by_token(body: Body) -> bool:
-    return _part(body, "spec").get("authorizationType") == "CUSTOM"
-
-
-def _asks_a_function(body: Body) -> bool:
-    return _part(body, "spec").get("authorizerType") in ("TOKEN", "REQUEST")
-
-
 def _calls_function(body: Body) -> bool:
     return _part(body, "spec", "integration").get("type") == "AWS_PROXY"
 
@@ -95,12 +87,7 @@ KINDS: Mapping[str, Effect] = {
 _STAGE_SETTINGS = ("spec.defaultRouteSettings", "spec.routeSettings.*")
 
 FIELDS: Mapping[str, tuple[Row, ...]] = {
-    "PorticoClass": (
-        Row("spec.accountThrottle", RESTRICTS),
-        Row("spec.store", LISTED),
-    ),
     "RestApi": (
-        Row("spec.policy", RESTRICTS),
         Row("spec.binaryMediaTypes", LISTED),
         Row("spec.minimumCompressionSize", LISTED),
         Row("spec.models", LISTED),
@@ -109,8 +96,6 @@ FIELDS: Mapping[str, tuple[Row, ...]] = {
     ),
     "HttpApi": (Row("spec.openApi", LISTED),),
     "Route": (
-        Row("spec.authorizationType", RESTRICTS, idle="NONE", when=_not_by_token),
-        Row("spec.throttle", RESTRICTS),
         Row("spec.requestValidator.validateRequestBody", RESTRICTS),
         Row("spec.requestValidator.validateRequestParameters", RESTRICTS),
         # AWS §3.3, §3.11: declarations, which stop nobody until a validator uses them.
@@ -139,8 +124,6 @@ FIELDS: Mapping[str, tuple[Row, ...]] = {
     "Stage": (
         Row("spec.canarySettings", RESTRICTS),
         Row("spec.clientCertificateRef", RESTRICTS),
-        Row("spec.methodSettings.*.throttlingRateLimit", RESTRICTS),
-        Row("spec.methodSettings.*.throttlingBurstLimit", RESTRICTS),
         Row("spec.methodSettings.*.loggingLevel", LISTED, idle="OFF"),
         Row("spec.methodSettings.*.dataTraceEnabled", LISTED),
         Row("spec.methodSettings.*.cachingEnabled", LISTED),
@@ -148,21 +131,12 @@ FIELDS: Mapping[str, tuple[Row, ...]] = {
         Row("spec.methodSettings.*.cacheDataEncrypted", LISTED),
         Row("spec.methodSettings.*.requireAuthorizationForCacheControl", LISTED, idle=True),
         Row("spec.methodSettings.*.unauthorizedCacheControlHeaderStrategy", LISTED),
-        *(Row(f"{part}.throttlingRateLimit", RESTRICTS) for part in _STAGE_SETTINGS),
-        *(Row(f"{part}.throttlingBurstLimit", RESTRICTS) for part in _STAGE_SETTINGS),
         *(Row(f"{part}.loggingLevel", LISTED, idle="OFF") for part in _STAGE_SETTINGS),
         *(Row(f"{part}.dataTraceEnabled", LISTED) for part in _STAGE_SETTINGS),
         Row("spec.accessLogSettings.destination", LISTED),
         Row("spec.cacheClusterEnabled", LISTED),
         Row("spec.cacheClusterSize", LISTED),
         Row("spec.tracingEnabled", LISTED),
-    ),
-    "Authorizer": (Row("spec.authorizerType", RESTRICTS, when=_asks_a_function),),
-    # A plan that limits in a way which is not built opens nothing.
-    "UsagePlan": (
-        Row("spec.throttle", RESTRICTS),
-        Row("spec.quota", RESTRICTS),
-        Row("spec.apiStages.*.throttle", RESTRICTS),
     ),
 }
 """Fields by kind; a kind's own row above comes first."""

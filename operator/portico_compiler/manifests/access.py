@@ -54,6 +54,8 @@ class AuthorizerExtensions(Shape, frozen=True, kw_only=True):
 
     algorithms: tuple[Algorithm, ...] = ()
     """JWT, COGNITO_USER_POOLS: `alg` values taken; absent: all that fit the issuer's keys."""
+    stale_if_error: Duration | None = None
+    """TOKEN, REQUEST: how long a kept answer stands in for an authorizer that fails."""
 
 
 class AuthorizerSpec(Shape, frozen=True, kw_only=True):

@@ -63,6 +63,13 @@ class GatewayResponse(Shape, frozen=True, kw_only=True):
     """Media type to text with `$context` and the like."""
 
 
+class ApiExtensions(Shape, frozen=True, kw_only=True):
+    """What a RestApi or HttpApi may say beyond AWS."""
+
+    retry_after: bool = False
+    """Answer 429 with Retry-After."""
+
+
 class RestApiSpec(Shape, frozen=True, kw_only=True):
     """spec of a RestApi."""
 
@@ -94,6 +101,8 @@ class RestApiSpec(Shape, frozen=True, kw_only=True):
     """Function name to where it is invoked."""
     cors_configuration: Cors | None = None
     """Managed CORS as on HTTP APIs (ours on REST)."""
+    extensions: ApiExtensions | None = None
+    """What AWS does not have."""
     open_api: dict[str, Any] | None = None
     """An OpenAPI document to take routes from."""
 
@@ -115,6 +124,8 @@ class HttpApiSpec(Shape, frozen=True, kw_only=True):
     """Whether `$default` exists without a Stage."""
     functions: dict[str, FunctionEndpoint] = {}
     """Function name to where it is invoked."""
+    extensions: ApiExtensions | None = None
+    """What AWS does not have."""
     open_api: dict[str, Any] | None = None
     """An OpenAPI document to take routes from."""
 

@@ -12,7 +12,7 @@ from msgspec import Meta
 from portico_compiler.manifests.shapes import (
     Host,
     LabelSelector,
-    SecretKeyRef,
+    PlacedSecretKeyRef,
     Shape,
     Throttle,
 )
@@ -44,13 +44,24 @@ class Egress(Shape, frozen=True, kw_only=True):
     """Ranges and host names."""
 
 
+RedisUrl = Annotated[
+    str,
+    Meta(
+        pattern=r"^rediss?(\+sentinel|\+cluster)?://.+$",
+        max_length=2048,
+        description="a URL such as redis://host:6379/0, rediss://… for TLS, "
+        "redis+sentinel://host:26379,other:26379/name or redis+cluster://host:6379",
+    ),
+]
+
+
 class RedisStore(Shape, frozen=True, kw_only=True):
     """A Redis or Valkey that keeps usage."""
 
-    url: str
-    """`redis://host:port/db` or `rediss://…`."""
-    secret_ref: SecretKeyRef | None = None
-    """Secret with the password."""
+    url: RedisUrl
+    """`redis://host:port/db`, `redis+sentinel://…/name`, `redis+cluster://…`; `rediss…` for TLS."""
+    secret_ref: PlacedSecretKeyRef | None = None
+    """Secret with the password; entry `password` unless `key` names another."""
 
 
 class Store(Shape, frozen=True, kw_only=True):

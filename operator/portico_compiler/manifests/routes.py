@@ -135,6 +135,13 @@ class RouteResponse(Shape, frozen=True, kw_only=True):
     """Parameters, and whether they are required."""
 
 
+class RouteExtensions(Shape, frozen=True, kw_only=True):
+    """What a Route may say beyond AWS."""
+
+    client_throttle: Throttle | None = None
+    """Token bucket of each client address on this route."""
+
+
 class RouteSpec(Shape, frozen=True, kw_only=True):
     """spec of a Route."""
 
@@ -154,6 +161,8 @@ class RouteSpec(Shape, frozen=True, kw_only=True):
     """Only with an API key of a usage plan."""
     throttle: Throttle | None = None
     """Token bucket of this route."""
+    extensions: RouteExtensions | None = None
+    """What AWS does not have."""
     operation_name: Annotated[str, Meta(max_length=128)] | None = None
     """For SDKs and documentation."""
     request_parameters: Annotated[dict[str, bool], Meta(max_length=200)] = {}

@@ -116,6 +116,17 @@ class SecretKeyRef(Shape, frozen=True, kw_only=True):
     """One entry of the Secret; absent: the field that refers says what that means."""
 
 
+class PlacedSecretKeyRef(Shape, frozen=True, kw_only=True):
+    """Names an entry of a Secret, from an object that is in no namespace."""
+
+    name: Name
+    """metadata.name of the Secret."""
+    namespace: Namespace
+    """Its namespace."""
+    key: Annotated[str, Meta(min_length=1, max_length=253)] | None = None
+    """The entry; absent: the field that refers says which."""
+
+
 class ServiceRef(Shape, frozen=True, kw_only=True):
     """A port of a Kubernetes Service, and the path behind it."""
 

@@ -33,6 +33,8 @@ _KNOWN = frozenset(
         "type",
     }
 )
+_RSA = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512")
+"""AWS §4.9: RSA only. What is imported goes on as it was; the manifest may say more."""
 _PLACES = {"header": "header", "query": "querystring"}
 
 
@@ -151,6 +153,8 @@ def _authorizer(scheme: Node, kind: str) -> dict[str, Any]:
             "issuer": jwt["issuer"].text(),
             "audience": _one_or_many(jwt["audience"]),
         }
+    if type_ == "JWT":
+        fields["extensions"] = {"algorithms": list(_RSA)}
     seconds = place["authorizerResultTtlInSeconds"].integer()
     if seconds is not None:
         fields["authorizerResultTtl"] = f"{seconds}s"

@@ -36,6 +36,8 @@ class ApiPlan(NamedTuple):
     """Id of its unit."""
     api_id: str
     """Ten characters, as in ARNs."""
+    arn: str
+    """Its ARN, without a slash at its end."""
     host: str
     """Host of its default endpoint."""
     class_name: str
@@ -85,12 +87,14 @@ def claim(inventory: Inventory, ground: Ground) -> Claims:
         if ref.kind == "WebSocketApi":
             continue  # Decoded and checked; its host stays taken, and nothing serves it yet.
         broken = base.broken or _why_broken(document)
-        unbuilt = bool(base.broken) or (document.valid and document.restricted)
+        unbuilt = not base.broken and document.valid and document.restricted
+        api_id = identity(f"{ref.namespace}/{ref.kind}/{ref.name}")
         plans[ref] = ApiPlan(
             document=document,
             kind=_KINDS[ref.kind],
             unit_id=f"api/{ref.namespace}/{ref.kind}/{ref.name}",
-            api_id=identity(f"{ref.namespace}/{ref.kind}/{ref.name}"),
+            api_id=api_id,
+            arn=f"arn:aws:execute-api:{base.unit.region}:{base.unit.account_id}:{api_id}",
             host=host,
             class_name=base.name,
             spec=document.content.spec if document.content else _nothing(ref.kind),

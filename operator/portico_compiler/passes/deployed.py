@@ -49,6 +49,8 @@ class DeploymentReport:
         """What the leader may take."""
         self.named = frozenset(deployments.named)
         """Namespace and name of every revision that somebody names."""
+        self.unnamed = deployments.revisions.places - self.named
+        """Revisions that nobody names."""
         self.serving: dict[ObjectRef, Serving] = dict(_servings(apis))
         """What each Stage serves; one that answers 500 to everything is not there."""
         self._unserved = deployments.unserved

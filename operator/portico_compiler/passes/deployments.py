@@ -13,7 +13,7 @@ from typing import NamedTuple
 import msgspec
 
 from portico_compiler.features.unbuilt import Effect
-from portico_compiler.inventory import Document, Inventory
+from portico_compiler.inventory import API_KINDS, Document, Inventory
 from portico_compiler.manifests import stages
 from portico_compiler.manifests.kinds import GROUP
 from portico_compiler.memo import Memo
@@ -104,6 +104,11 @@ class Deployments:
         """Stages that do not serve what they name, and ApiDeployments that hold nothing; why."""
         self.pinned: dict[tuple[ObjectRef, str], Revision] = {}
         """By API and label: what its Stages serve."""
+        self._uids = {
+            document.ref: document.object.uid
+            for kind in API_KINDS
+            for document in inventory.of_kind(kind)
+        }
         self._states: dict[ObjectRef, _State] = {}
         self._documents = {d.ref: d for d in inventory.of_kind("ApiDeployment")}
         for document in sorted(self._documents.values(), key=lambda d: d.ref):
@@ -116,17 +121,13 @@ class Deployments:
 
     def _resolved(self, document: Document) -> _State:
         ref, api = document.ref, document.api
+        own = self._own(document)
         if api is None or not document.valid:
             return _State(fault="is not valid")
         if not attached(ref, api, self._inventory, self._apis, self._known, self.problems):
             return _State(fault=f"may not take part in {api}")
         plan = self._apis[api]
-        uid = plan.document.object.uid
-        own = own_name(ref, document.object.uid, uid)
-        self.named.add((api.namespace, own))
         spec: stages.ApiDeploymentSpec = document.content.spec
-        if spec.revision_ref is not None:
-            self.named.add(self._restored_from(document)[1:])
         if self.revisions.head(api.namespace, own) is not None:
             return self._loaded(document, ObjectRef(KIND, api.namespace, own), api, own=True)
         if spec.revision_ref is not None:
@@ -141,6 +142,18 @@ class Deployments:
             )
         self.untaken.append(Untaken(document, plan, None))
         return _WAITING
+
+    def _own(self, document: Document) -> str:
+        """Name of its own revision. It is named, be its API served at this moment or not."""
+        api = document.api
+        if api is None:
+            return ""
+        if document.content.spec.revision_ref is not None:
+            source = self._restored_from(document)
+            self.named.add((source.namespace, source.name))
+        own = own_name(document.ref, document.object.uid, self._uids.get(api, ""))
+        self.named.add((api.namespace, own))
+        return own
 
     def _restored_from(self, document: Document) -> ObjectRef:
         wanted = document.content.spec.revision_ref

@@ -8,9 +8,9 @@ nothing and is told why.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from portico_compiler.features import unbuilt
+from portico_compiler.features.buckets import bucket
 from portico_compiler.inventory import Document, Inventory
 from portico_compiler.manifests import classes
 from portico_compiler.problems import ObjectRef, Problem, Reason
@@ -107,10 +107,10 @@ def ground(inventory: Inventory, settings: Settings) -> Ground:
 
 def _of_class(document: Document, bare: ClassGround, in_cluster: bool) -> ClassGround:
     spec = document.content.spec if document.valid else classes.PorticoClassSpec()
-    restricting = [f.field for f in document.unbuilt if f.effect is unbuilt.Effect.RESTRICTS]
     broken = ""
-    if restricting:
-        broken = f"PorticoClass {document.ref.name}: {', '.join(restricting)} is not built yet"
+    if not document.valid and _throttles(document.object.body):
+        # What else is wrong with it must not let through what it means to stop.
+        broken = f"PorticoClass {document.ref.name} is not valid, and has spec.accountThrottle"
     own = bare.unit
     unit = GatewayUnit(
         account_id=spec.account_id or own.account_id,
@@ -119,6 +119,7 @@ def _of_class(document: Document, bare: ClassGround, in_cluster: bool) -> ClassG
         egress_allow=(spec.egress.allow if spec.egress else ()) or own.egress_allow,
         egress_open=own.egress_open,
         local_paths=own.local_paths,
+        account_throttle=bucket(spec.account_throttle),
     )
     # design.md §2: in files the base domain is localhost unless the command line says otherwise.
     base_domain = (spec.base_domain or "") if in_cluster else ""
@@ -130,6 +131,11 @@ def _of_class(document: Document, bare: ClassGround, in_cluster: bool) -> ClassG
         broken=broken,
         spec=spec,
     )
+
+
+def _throttles(body: Mapping[str, Any]) -> bool:
+    spec = body.get("spec")
+    return isinstance(spec, Mapping) and bool(spec.get("accountThrottle"))
 
 
 def _default_class(found: list[Document], problems: list[Problem], in_cluster: bool) -> str:

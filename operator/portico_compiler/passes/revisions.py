@@ -56,6 +56,11 @@ class Revisions:
             # The newest first: what a recreated ApiDeployment took last.
             found.sort(key=lambda pair: (pair[0].object.created, pair[0].ref.name), reverse=True)
 
+    @property
+    def places(self) -> frozenset[tuple[str, str]]:
+        """Namespace and name of every head."""
+        return frozenset(place for place, head in self._heads.items() if isinstance(head, Head))
+
     def head(self, namespace: str, name: str) -> Head | str | None:
         """The head of this name; why it is none; None when there is no such object."""
         place = (namespace, name)

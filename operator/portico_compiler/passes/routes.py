@@ -12,15 +12,15 @@ from collections.abc import Hashable
 
 import msgspec
 
-from portico_compiler.features import integrations
+from portico_compiler.features import integrations, throttling
 from portico_compiler.features.scope import ApiContext, Scope, Upstream
+from portico_compiler.features.throttling import Throttles
 from portico_compiler.features.unbuilt import Effect
 from portico_compiler.inventory import Document, Inventory
 from portico_compiler.memo import Memo
 from portico_compiler.passes import authorizers
 from portico_compiler.passes.apis import identity
 from portico_compiler.passes.authorizers import Authorization
-from portico_compiler.passes.stages import Restriction
 from portico_compiler.problems import Problem
 from portico_compiler.routekeys import RouteKey
 from portico_compiler.world import Settings
@@ -48,8 +48,14 @@ class StageContext(msgspec.Struct, frozen=True):
     """Stage name."""
     variables: dict[str, str]
     """Stage variables."""
-    restrictions: tuple[Restriction, ...]
-    """Routes that must fail closed."""
+    restrictions: tuple[str, ...]
+    """Why its routes must fail closed."""
+    throttles: Throttles = Throttles()
+    """Without what all requests pass, which is no route's."""
+
+    def singles_out(self, key: RouteKey) -> bool:
+        """Whether the route is another one in this stage than elsewhere."""
+        return bool(self.restrictions) or self.throttles.of(key) is not None
 
 
 class StagesContext(msgspec.Struct, frozen=True):
@@ -60,8 +66,8 @@ class StagesContext(msgspec.Struct, frozen=True):
 
     @property
     def restricting(self) -> bool:
-        """Some route may have to fail closed in some stage."""
-        return any(stage.restrictions for stage in self.stages)
+        """Some route may be another one in some stage."""
+        return any(stage.restrictions or stage.throttles.by_key for stage in self.stages)
 
 
 class CompiledRoute:
@@ -186,7 +192,7 @@ def _compile(
         upstreams |= scope.upstreams
         problems.update(dict.fromkeys(scope.problems))
         compiled.by_stage[stage.name] = route
-        if not (scope.uses_variables or stages.restricting):
+        if not (scope.uses_variables or any(s.singles_out(key) for s in stages.stages)):
             compiled.shared = route
             compiled.by_stage = {}
             if guard.authorizer is not None:
@@ -221,7 +227,7 @@ def _route(
         for field in document.unbuilt
         if field.effect is Effect.RESTRICTS and document.valid
     ]
-    reasons += [r.reason for r in stage.restrictions if r.applies_to(key)]
+    reasons += stage.restrictions
     if guard.broken:
         reasons.append(guard.broken)
     policies: list[PolicySpec] = [FailClosed(reason="; ".join(reasons))] if reasons else []
@@ -231,6 +237,7 @@ def _route(
         policies.append(Signature())
     if document.content.spec.api_key_required:
         policies.append(RequireKey(source=api.key_source))
+    policies += throttling.policies(document.content.spec, key, stage.throttles)
     rest = api.kind is ApiKind.REST
     return Route(
         key=key.text,

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import msgspec
 
 from portico_compiler.features.cors import cors
+from portico_compiler.features.resource_policy import resource_policy
 from portico_compiler.features.scope import Upstream
 from portico_compiler.inventory import Document, Inventory
 from portico_compiler.memo import Memo
@@ -172,6 +173,7 @@ def _joined(
         stages=(),
         cors=current,
         broken=compiled.broken,
+        retry_after=spec.extensions is not None and spec.extensions.retry_after,
     )
     unit = msgspec.structs.replace(
         unit, stages=tuple([_stage(compiled, stage, unit) for stage in stages])
@@ -191,13 +193,17 @@ def _stage(compiled: CompiledApi, plan: StagePlan, api: ApiUnit) -> Stage:
         unit = RoutesUnit(api=compiled.plan.unit_id, routes=closed)
         compiled.units[unit_id] = encoded(unit)
         shards = (unit_id,)
-    keys = (route.document.key for route in variant.routes if route.document.key)
+    keys = [route.document.key for route in variant.routes if route.document.key]
+    if plan.ref is not None and closed is None:
+        compiled.problems += _about_no_route(plan.ref, plan.throttles.unused(keys))
     stage = Stage(
         name=plan.name,
         shards=shards,
         variables=plan.variables,
         access_log=plan.access_log,
         detailed_metrics=() if closed else plan.metrics.keys(keys),
+        policy=None if closed else resource_policy(variant.state.spec, compiled.plan.arn),
+        throttle=None if closed else plan.throttles.default,
     )
     if not label:
         return stage
@@ -208,6 +214,12 @@ def _stage(compiled: CompiledApi, plan: StagePlan, api: ApiUnit) -> Stage:
         deployment_id=identity(source)[:_DEPLOYMENT_ID],
         deployed=Deployed(cors=own) if own != api.cors else None,
     )
+
+
+def _about_no_route(ref: ObjectRef, fields: Iterable[str]) -> Iterator[Problem]:
+    for field in fields:
+        message = "throttles a route that the API does not have: nothing is throttled by it"
+        yield Problem(ref, field, Reason.FIELDS_IGNORED, message, Severity.WARNING)
 
 
 def _closed(kind: ApiKind, reason: str) -> tuple[Route, ...]:

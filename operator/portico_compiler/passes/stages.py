@@ -14,6 +14,7 @@ from typing import NamedTuple
 import msgspec
 
 from portico_compiler.features import unbuilt
+from portico_compiler.features.throttling import Throttles, method_and_path, throttles
 from portico_compiler.inventory import Document, Inventory
 from portico_compiler.manifests import stages
 from portico_compiler.passes.apis import ApiPlan
@@ -24,27 +25,6 @@ from portico_compiler.routekeys import RouteKey
 from portico_ir.model import AccessLog
 
 DEFAULT_STAGE = "$default"
-
-
-class Restriction(msgspec.Struct, frozen=True):
-    """Routes of a stage that must fail closed."""
-
-    reason: str
-    """For logs and explain."""
-    method: str = "*"
-    """Method of the routes; `*` any."""
-    path: str = "*"
-    """Path of the routes, without a trailing slash; `*` any."""
-    key: str = "*"
-    """Key of the routes as written; `*` any."""
-
-    def applies_to(self, key: RouteKey) -> bool:
-        """Whether the route must fail closed. ANY overlaps with every method."""
-        return (
-            self.key in ("*", key.text)
-            and (self.method in ("*", "ANY", key.method) or key.method == "ANY")
-            and self.path in ("*", key.path.rstrip("/") or "/")
-        )
 
 
 class Metrics(msgspec.Struct, frozen=True):
@@ -76,12 +56,14 @@ class StagePlan(msgspec.Struct, frozen=True):
     """Its manifest; None for the implicit `$default`."""
     variables: dict[str, str] = {}
     """Stage variables."""
-    restrictions: tuple[Restriction, ...] = ()
-    """What of it must fail closed."""
+    restrictions: tuple[str, ...] = ()
+    """Why its routes must fail closed."""
     access_log: AccessLog | None = None
     """Access log."""
     metrics: Metrics = Metrics()
     """Metrics by route."""
+    throttles: Throttles = Throttles()
+    """Token buckets."""
     pin: Pin | None = None
     """What it serves of a deployment; None: the current routes."""
 
@@ -145,32 +127,15 @@ def _plan(document: Document, pin: Pin | None) -> StagePlan:
         restrictions=tuple(_restrictions(document)),
         access_log=AccessLog(format=log.format, destination=log.destination or "") if log else None,
         metrics=_metrics(spec),
+        throttles=throttles(spec),
         pin=pin,
     )
 
 
-def _restrictions(document: Document) -> Iterator[Restriction]:
+def _restrictions(document: Document) -> Iterator[str]:
     for field in document.unbuilt:
-        if field.effect is not unbuilt.Effect.RESTRICTS:
-            continue
-        reason = f"{document.ref}: {field.field} is not built yet"
-        match field.steps:
-            case ("spec", "methodSettings", str(key), *_):
-                method, path = _method_and_path(key)
-                yield Restriction(reason, method=method, path=path)
-            case ("spec", "routeSettings", str(key), *_):
-                yield Restriction(reason, key=key)
-            case _:
-                yield Restriction(reason)
-
-
-def _method_and_path(key: str) -> tuple[str, str]:
-    """AWS §3.15: `*/*`, or `~1pets~1{petId}/GET`."""
-    place, _, method = key.rpartition("/")
-    path = place.replace("~1", "/")
-    if path == "*":
-        return method, "*"
-    return method, "/" + path.strip("/")
+        if field.effect is unbuilt.Effect.RESTRICTS:
+            yield f"{document.ref}: {field.field} is not built yet"
 
 
 def _metrics(spec: stages.StageSpec) -> Metrics:
@@ -185,7 +150,7 @@ def _metrics(spec: stages.StageSpec) -> Metrics:
     for key, method_settings in spec.method_settings.items():
         if method_settings.metrics_enabled is None:
             continue
-        method, path = _method_and_path(key)
+        method, path = method_and_path(key)
         if path == "*":
             everything = everything or method_settings.metrics_enabled
         else:

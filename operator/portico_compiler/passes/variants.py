@@ -181,7 +181,10 @@ def _settled(variant: Variant, memo: Memo) -> tuple[ApiContext, StagesContext]:
     key = (state.api, state.label)
     api = variant.context
     context = StagesContext(
-        tuple(StageContext(s.name, s.variables, s.restrictions) for s in state.stages)
+        tuple(
+            StageContext(s.name, s.variables, s.restrictions, s.throttles.of_routes)
+            for s in state.stages
+        )
     )
     shelf = memo.shelf("contexts")
     known: tuple[ApiContext, StagesContext] | None = shelf.get(key)

@@ -21,6 +21,7 @@ import msgspec
 from msgspec import Meta
 
 from portico_compiler.manifests.shapes import Shape
+from portico_compiler.mentions import Mentions
 from portico_compiler.passes.apis import identity
 from portico_compiler.problems import ObjectRef
 from portico_compiler.revisions.content import FORMAT, MAX_ROUTES, Captured
@@ -80,12 +81,28 @@ class Part(Shape, frozen=True, kw_only=True):
     """Of the chunk."""
 
 
+class SecretName(Shape, frozen=True, kw_only=True, omit_defaults=True):
+    """A Secret that the content names."""
+
+    name: str
+    """metadata.name."""
+    namespace: str = ""
+    """Its namespace; empty: that of the revision."""
+
+
 class _Chunk(Shape, frozen=True, kw_only=True):
     """`data` of a part."""
 
     format: int
     content: str
     """The chunk: gzip, base64."""
+
+
+class _Named(msgspec.Struct, frozen=True):
+    """`data` of a head, as far as the store wants to know."""
+
+    services: tuple[str, ...] = ()
+    secrets: tuple[SecretName, ...] = ()
 
 
 class Head(Shape, frozen=True, kw_only=True, omit_defaults=True):
@@ -105,6 +122,10 @@ class Head(Shape, frozen=True, kw_only=True, omit_defaults=True):
     """How many Authorizers."""
     sha256: Digest
     """Of the first chunk."""
+    services: tuple[str, ...] = ()
+    """Namespaces of Services that the content names; empty text: that of the revision."""
+    secrets: tuple[SecretName, ...] = ()
+    """Secrets that the content names."""
     parts: tuple[Part, ...] = ()
     """The other chunks, in order."""
     content: str
@@ -149,6 +170,8 @@ def pack(
     names = [f"{name}-{captured.digest[:8]}-{number}" for number in range(1, len(chunks))]
     further = list(zip(names, chunks[1:], strict=True))
     parts = tuple(Part(name=part, sha256=_sha256(chunk)) for part, chunk in further)
+    named = Mentions("")
+    named.walk(msgspec.json.decode(data))
     head = Head(
         format=FORMAT,
         api=origin.api,
@@ -157,6 +180,8 @@ def pack(
         routes=captured.routes,
         authorizers=captured.authorizers,
         sha256=_sha256(chunks[0]),
+        services=tuple(sorted(named.services)),
+        secrets=tuple(SecretName(name=n, namespace=ns) for ns, n in sorted(named.secrets)),
         parts=parts,
         content=_compressed(chunks[0]),
     )
@@ -208,6 +233,28 @@ def unpack(head: Head, place: Object, find: Callable[[str], Object | None]) -> b
     return data
 
 
+def mentions(body: Any, namespace: str) -> tuple[frozenset[str], frozenset[tuple[str, str]]]:
+    """Namespaces of Services, and Secrets, that a ControllerRevision's content names."""
+    data = body.get("data") if isinstance(body, dict) else None
+    try:
+        named = msgspec.convert(data, _Named)
+    except (msgspec.ValidationError, RecursionError):
+        return frozenset(), frozenset()  # Nothing of it will be served.
+    return (
+        frozenset(service or namespace for service in named.services),
+        frozenset((secret.namespace or namespace, secret.name) for secret in named.secrets),
+    )
+
+
+def holds_the_same(there: Any, wanted: Any) -> bool:
+    """Whether the `data` of two parts is the same chunk, whoever compressed it."""
+    try:
+        chunks = [_unpacked(msgspec.convert(data, _Chunk).content) for data in (there, wanted)]
+    except (msgspec.ValidationError, RecursionError):
+        return False
+    return isinstance(chunks[0], bytes) and chunks[0] == chunks[1]
+
+
 def _manifest(
     name: str, revision: str, namespace: str, data: Head | _Chunk, owner: dict[str, Any] | None
 ) -> dict[str, Any]:
@@ -236,6 +283,13 @@ def _compressed(chunk: bytes) -> str:
 
 
 def _chunk(content: str, sha256: str) -> bytes | str:
+    chunk = _unpacked(content)
+    if isinstance(chunk, bytes) and _sha256(chunk) != sha256:
+        return "its content is not what its digest says"
+    return chunk
+
+
+def _unpacked(content: str) -> bytes | str:
     decompressor = zlib.decompressobj(_GZIP)
     try:
         packed = base64.b64decode(content, validate=True)
@@ -243,6 +297,6 @@ def _chunk(content: str, sha256: str) -> bytes | str:
         chunk = decompressor.decompress(packed, CHUNK_BYTES + 1)
     except (binascii.Error, ValueError, zlib.error) as why:
         return f"its content cannot be unpacked: {why}"
-    if not decompressor.eof or len(chunk) > CHUNK_BYTES or _sha256(chunk) != sha256:
-        return "its content is not what its digest says"
+    if not decompressor.eof or len(chunk) > CHUNK_BYTES:
+        return "its content cannot be unpacked: it is cut off, or larger than a part may be"
     return chunk

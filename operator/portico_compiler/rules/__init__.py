@@ -21,6 +21,7 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
         apis.functions_say_where,
         apis.cors_credentials_need_named_origins,
         apis.cors_age_is_within_a_day,
+        apis.resource_policy_is_understood,
     ),
     "HttpApi": (
         apis.functions_say_where,
@@ -34,6 +35,7 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
         access.authorizer_says_how_it_decides,
         access.authorizer_type_exists_on_its_api,
         access.authorizer_result_lives_an_hour_at_most,
+        access.authorizer_expression_is_a_pattern,
     ),
     "UsagePlan": (access.quota_begins_within_its_period,),
     "DomainName": (access.routing_rules_are_distinct, access.mappings_are_selected_or_not),

@@ -15,6 +15,8 @@ from portico_compiler.rules.fault import (
     bounded_duration,
     function_target,
 )
+from portico_ir.patterns import BadPattern
+from portico_ir.textpattern import TextPattern
 
 
 def authorizer_says_how_it_decides(document: access.Authorizer) -> Faults:
@@ -55,6 +57,21 @@ def authorizer_result_lives_an_hour_at_most(document: access.Authorizer) -> Faul
     ttl = document.spec.authorizer_result_ttl
     if ttl is not None:
         yield from bounded_duration("spec.authorizerResultTtl", ttl, 0, 3_600_000)
+    extensions = document.spec.extensions
+    if extensions is not None and extensions.stale_if_error is not None:
+        field = "spec.extensions.staleIfError"
+        yield from bounded_duration(field, extensions.stale_if_error, 0, 3_600_000)
+
+
+def authorizer_expression_is_a_pattern(document: access.Authorizer) -> Faults:
+    """AWS §6.1, §6.2."""
+    text = document.spec.identity_validation_expression
+    if text:
+        try:
+            TextPattern(text)
+        except BadPattern as why:
+            field = "spec.identityValidationExpression"
+            yield Fault(field, VALUE, f"{text!r} is not a regular expression: {why}")
 
 
 def quota_begins_within_its_period(document: access.UsagePlan) -> Faults:

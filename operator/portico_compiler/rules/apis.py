@@ -8,15 +8,20 @@ from __future__ import annotations
 import ipaddress
 import re
 
+import msgspec
+
 from portico_compiler import quantities
 from portico_compiler.manifests import apis, classes, stages
 from portico_compiler.problems import field_path
 from portico_compiler.rules.fault import COMBINATION, VALUE, Fault, Faults, function_target
+from portico_ir import policydocument
 
 MAX_ACCESS_LOG_FORMAT = 3072
 """AWS §10.1."""
 MAX_CORS_AGE = 86_400
 """AWS §4.7."""
+MAX_POLICY = 8192
+"""AWS §3.21."""
 
 
 def cors_credentials_need_named_origins(document: apis.RestApi | apis.HttpApi) -> Faults:
@@ -40,6 +45,20 @@ def cors_age_is_within_a_day(document: apis.RestApi | apis.HttpApi) -> Faults:
 def functions_say_where(document: apis.RestApi | apis.HttpApi | apis.WebSocketApi) -> Faults:
     for name, function in document.spec.functions.items():
         yield from function_target(field_path("spec", "functions", name), function)
+
+
+def resource_policy_is_understood(document: apis.RestApi) -> Faults:
+    """AWS §3.21: whole, or nobody gets in; a Deny that is not understood denies nothing."""
+    policy = document.spec.policy
+    if policy is None:
+        return
+    text = policy if isinstance(policy, str) else msgspec.json.encode(policy).decode()
+    if len(text) > MAX_POLICY:
+        message = f"has {len(text)} characters, more than {MAX_POLICY}"
+        yield Fault("spec.policy", VALUE, message)
+        return
+    for flaw in policydocument.parse(policy, "resource").flaws:
+        yield Fault(field_path("spec", "policy", *flaw.steps), VALUE, flaw.message)
 
 
 _METHOD_SETTING = re.compile(r"\*/\*\Z|[^/*]+/(ANY|GET|POST|PUT|PATCH|DELETE|HEAD|OPTIONS)\Z")

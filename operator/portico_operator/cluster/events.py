@@ -24,6 +24,8 @@ _log = logging.getLogger(__name__)
 
 Take = Callable[[str, str | None, Mapping[str, Any]], None]
 """Kind, type of the event (None: kopf's own first list) and the object."""
+_IDENTITY: Any = "portico"
+"""Nobody peers; left out, kopf asks the system for the user's name, and a pod's has none."""
 _RESTART_S = 1.0
 _STOP_S = 10.0
 _GOODBYE_S = 0.25
@@ -96,6 +98,7 @@ class Informer:
                 registry=self._registry(loop),
                 settings=_settings(),
                 standalone=True,
+                identity=_IDENTITY,
                 clusterwide=not self._namespaces,
                 namespaces=self._namespaces,
                 stop_flag=ending,

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from portico_compiler import ObjectRef
@@ -177,6 +177,12 @@ class Intake:
         if changed:
             self._last_event[kind] = self._clock()
             self._stirred()
+
+    async def refresh(self, kinds: Iterable[str]) -> None:
+        """Lists these kinds now, so that what is compiled next is not older than this call."""
+        for kind in kinds:
+            await self._compare(kind)
+        self._touch()
 
     async def _compare(self, kind: str) -> None:
         """The slow re-list: heals what a watch missed."""

@@ -44,6 +44,16 @@ class Lease:
         """Whether this replica may write now."""
         return self._election.leads(self._clock())
 
+    @property
+    def term(self) -> int:
+        """How often the Lease has changed hands: higher for whoever leads later."""
+        return self._election.transitions
+
+    @property
+    def holder(self) -> str:
+        """Who leads, as far as this replica knows; empty: nobody."""
+        return self._election.holder
+
     def subscribe(self, changed: Callable[[bool], None]) -> None:
         """`changed(leads)` is called when that changes."""
         self._changed.append(changed)

@@ -98,7 +98,7 @@ class StatusWriter:
             except ApiError as why:
                 done(ref, Outcome(None, self._failed(ref, why, began)))
             else:
-                self._flow.answered()
+                self._flow.answered(self._clock() - began)
                 done(ref, Outcome(written))
         finally:
             self._flow.ended()
@@ -135,5 +135,5 @@ class StatusWriter:
         if why.status in _BUSY:
             self._flow.set_back(began, now, why.retry_after)
             return 0.0
-        self._flow.answered()
+        self._flow.answered(now - began)
         return max(why.retry_after or 0.0, _AGAIN_S.get(why.status, _REFUSED_S))

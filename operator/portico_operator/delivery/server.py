@@ -13,13 +13,15 @@ import ssl
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Final, Protocol
 
 from aiohttp import web
 
+from portico_ir.leases import Exchange, Settlement
 from portico_ir.model import IR_VERSION, EndpointSet, Snapshot
 from portico_ir.secrets import Redacted
-from portico_ir.stream import PATH, UNITS_PATH, Acknowledgement
+from portico_ir.stream import PATH, UNITS_PATH, Acknowledgement, Keeping, encode_frame
 from portico_operator.delivery.access import Access, Denial, Grant, Undecided
 from portico_operator.delivery.board import Board
 from portico_operator.delivery.fleet import Fleet, Propagation
@@ -43,6 +45,20 @@ class Measures(Protocol):
     def propagated(self, class_name: str, seconds: float) -> None:
         """Every live pod has acknowledged a change that was made so long ago."""
         ...
+
+
+class Settler(Protocol):
+    """Who keeps leases; `keeping` implements it."""
+
+    def settle(self, class_name: str, pod_uid: str, exchange: Exchange) -> Settlement | None:
+        """The answer; None: another replica keeps them."""
+        ...
+
+
+class _Nobody:
+    def settle(self, class_name: str, pod_uid: str, exchange: Exchange) -> Settlement | None:
+        """This replica keeps nothing."""
+        return None
 
 
 class _Silent:
@@ -76,9 +92,12 @@ class StreamServer:
         *,
         build: str,
         measures: Measures | None = None,
+        settler: Settler | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.access = access
+        self._settler = settler or _Nobody()
+        self._keeping = encode_frame(Keeping())
         self.undecided = 0
         """Requests turned away because the API server could not be asked."""
         self.closed: Counter[str] = Counter()
@@ -114,6 +133,13 @@ class StreamServer:
             for session in list(each.sessions.values()):
                 session.end(GOING_AWAY, "this operator ends")
         await self._runner.cleanup()
+
+    def keep(self, term: int) -> None:
+        """Pods may settle their leases here, as elected in `term`; -1: no longer."""
+        self._keeping = encode_frame(Keeping(term=term))
+        for each in self._classes.values():
+            for session in each.sessions.values():
+                session.say("keeping", self._keeping)
 
     # ports.Delivery
 
@@ -200,8 +226,16 @@ class StreamServer:
         await socket_.prepare(request)
         each = self._class(grant.class_name)
         session = Session(
-            socket_, request.transport, grant, token, each.board, self.access, self._clock
+            socket_,
+            request.transport,
+            grant,
+            token,
+            each.board,
+            self.access,
+            self._clock,
+            partial(self._settler.settle, grant.class_name, grant.pod_uid),
         )
+        session.say("keeping", self._keeping)
         before = each.sessions.get(grant.pod_uid)
         each.sessions[grant.pod_uid] = session
         each.fleet.joined(grant.pod_uid, grant.pod_name)

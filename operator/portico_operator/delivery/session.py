@@ -17,14 +17,18 @@ from typing import Final, assert_never
 from aiohttp import WSMsgType, web
 
 from portico_ir.codec import Undecodable
+from portico_ir.leases import Exchange, Settlement
 from portico_ir.secrets import Redacted
 from portico_ir.stream import (
     Acknowledgement,
     Follow,
     Hello,
+    Settle,
+    Settled,
     Token,
     Unknown,
     decode_from_pod,
+    encode_frame,
 )
 from portico_operator.delivery.access import Access, Denial, Grant, Undecided
 from portico_operator.delivery.board import Board, Position
@@ -58,8 +62,12 @@ class Session:
         board: Board,
         access: Access,
         clock: Callable[[], float],
+        settle: Callable[[Exchange], Settlement | None],
     ) -> None:
         self.grant = grant
+        self._settle = settle
+        self._said: dict[str, bytes] = {}
+        """Frames that go out next; of each kind the latest."""
         self._stream = stream
         self._transport = transport
         self._token = token
@@ -74,6 +82,11 @@ class Session:
 
     def wake(self) -> None:
         """The board may have something new."""
+        self._wake.set()
+
+    def say(self, kind: str, frame: bytes) -> None:
+        """Send this; nothing older of its kind."""
+        self._said[kind] = frame
         self._wake.set()
 
     def end(self, code: int, why: str) -> None:
@@ -137,6 +150,10 @@ class Session:
                 self._wake.set()
             case Acknowledgement():
                 acknowledged(frame)
+            case Settle():
+                settlement = self._settle(frame.exchange)
+                if settlement is not None:
+                    self.say("settled", encode_frame(Settled(settlement=settlement)))
             case Token():
                 self._token = frame.token
                 self._renewal.set()
@@ -152,6 +169,9 @@ class Session:
             await self._stream.send_bytes(hello)
             while self._over is None:
                 self._wake.clear()
+                said, self._said = self._said, {}
+                for frame in said.values():
+                    await self._stream.send_bytes(frame)
                 for frame in self._position.due(self._board, time.monotonic()):
                     await self._stream.send_bytes(frame)
                 wait = self._position.wait(self._board, time.monotonic())

@@ -76,6 +76,7 @@ class Source:
 
     def __init__(self) -> None:
         self.reason = ""
+        self.flushed: list[str] = []
 
     def unready(self) -> str:
         return self.reason
@@ -90,6 +91,9 @@ class Source:
             snapshot=snapshot_of(UNITS, upstreams=("default/pets:80",)),
             workers=(WorkerView(name="worker-0", pid=7, serves=True, digest="d1"),),
         )
+
+    def flush(self, authorizer: str) -> None:
+        self.flushed.append(authorizer)
 
 
 class Served:
@@ -211,6 +215,23 @@ async def test_writing_methods_are_refused(served: Served) -> None:
         session.post(f"http://127.0.0.1:{served.port}/config") as response,
     ):
         assert response.status == 405
+
+
+async def test_answers_of_authorizers_can_be_forgotten(served: Served) -> None:
+    async def post(host: str = "127.0.0.1", query: str = "", **headers: str) -> int:
+        url = f"http://{host}:{served.port}/authorizers/flush{query}"
+        async with aiohttp.ClientSession() as session, session.post(url, headers=headers) as got:
+            return got.status
+
+    assert await post(query="?name=default/auth") == 200
+    assert await post() == 200
+    assert served.source.flushed == ["default/auth", ""]
+    assert await post(host=another_address()) == 404
+    # A page that was opened in a browser of this machine.
+    assert await post(Origin="https://evil.example") == 404
+    assert await post(Host="evil.example:9901") == 404
+    assert (await served.get("/authorizers/flush"))[0] == 405
+    assert len(served.source.flushed) == 2
 
 
 async def test_before_a_first_configuration(served: Served) -> None:

@@ -399,6 +399,23 @@ def test_announced_connections_go_on_and_say_goodbye(engine: Serving) -> None:
         idle.expect_end()
 
 
+def test_an_answer_that_has_begun_keeps_its_word(engine: Serving) -> None:
+    """Its head promised the connection: the client may have sent its next request."""
+    wait = Wait()
+    begun = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n"
+    engine.upstream.scripts[b"/slow"] = (begun, wait, b"ok")
+    with RawClient(engine.port) as client:
+        client.send(get(b"/slow"))
+        assert client.sock.recv(1, socket.MSG_PEEK)
+        engine.ask(engine.gateway.begin_drain)
+        wait.event.set()
+        assert not client.read_answer().closes
+        client.send(get())
+        answer = client.read_answer()
+        assert (answer.status, answer.closes) == (200, True)
+        client.expect_end()
+
+
 def test_draining_lets_requests_finish(engine: Serving, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "_LINGER_S", 0.05)  # the client reads on only afterwards
     wait = Wait()

@@ -13,21 +13,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine import UPSTREAM, snapshot
+from outside import outside
 from portico_dataplane import build
 from portico_dataplane.build import Applied, Builder
-from portico_dataplane.core.credentials import Directory
 from portico_dataplane.core.egress import EgressPolicy
-from portico_dataplane.core.keyring import Keyring
 from portico_dataplane.core.router import Miss
-from portico_dataplane.core.tokens import TokenCache
 from portico_dataplane.effects.dialer import Dialer
 from portico_dataplane.http.deadlines import Deadlines
 from portico_dataplane.http.pools import Upstreams
 from portico_dataplane.http.targets import Targets
-from portico_dataplane.policies.registry import Outside
 from portico_dataplane.runtime import ApiRuntime, RouteRuntime, Runtime
 from portico_dataplane.settings import Settings
 from portico_ir import codec
+from portico_ir.access import IdentitySource, JwtAuthorizer
 from portico_ir.model import (
     AccessLog,
     ApiKind,
@@ -45,7 +43,7 @@ from portico_ir.model import (
     Unit,
     UrlTarget,
 )
-from portico_ir.policies import Cors, FailClosed
+from portico_ir.policies import Authorize, Cors, FailClosed
 from serving import (
     HTTP,
     REST,
@@ -72,9 +70,7 @@ class Build:
         self.meters = RecordingMeters()
         self.upstreams = Upstreams(Settings(), Dialer(EgressPolicy()), Deadlines(loop))
         self.targets = Targets(self.upstreams)
-        self.builder = Builder(
-            self.meters, self.targets, Outside(Directory(), Keyring(), TokenCache())
-        )
+        self.builder = Builder(self.meters, self.targets, outside())
 
     async def of(self, units: Units, **upstreams: tuple[Endpoint, ...]) -> Runtime:
         """The Runtime of good units."""
@@ -862,3 +858,23 @@ def test_building_never_raises(one: Snapshot, two: Snapshot) -> None:
         assert at(again, "/a") is not None
 
     asyncio.run(story())
+
+
+async def test_it_knows_whose_authorizers_are_in_place() -> None:
+    """State that is kept beside a Runtime goes when these do."""
+    source = IdentitySource(place="header", name="Authorization")
+    people = JwtAuthorizer(name="d/people", issuers=("https://i.example",), source=source)
+    guarded = route(REST, "GET /a", policies=(Authorize(authorizer="d/people"),))
+    units = site(REST, "shop", (guarded,))
+    shard = units[shard_id(REST, "shop")]
+    assert isinstance(shard, RoutesUnit)
+    units[shard_id(REST, "shop")] = msgspec.structs.replace(shard, authorizers={"d/people": people})
+    building = Build()
+    assert building.builder.authorizers == frozenset()
+    runtime = await building.of(units)
+    assert building.builder.authorizers == {people}
+    served = at(runtime, "/a")
+    assert served is not None
+    assert len(served.chain) == 1
+    await building.of(site(REST, "shop", (route(REST, "GET /a"),)))
+    assert building.builder.authorizers == frozenset()

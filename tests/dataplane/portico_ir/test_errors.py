@@ -45,5 +45,6 @@ def test_ours_are_told_apart() -> None:
         "HEAD_TOO_LARGE",
         "HEAD_TIMEOUT",
         "OVERLOAD",
+        "URI_TOO_LONG",
         "INTERNAL",
     }

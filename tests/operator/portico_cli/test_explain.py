@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from oidc_issuer import signed
 from portico_cli import explain
 from portico_cli.inquiry import Asked
 
@@ -115,12 +117,60 @@ def test_an_unknown_host(document: Any) -> None:
 
 
 def test_a_route_that_fails_closed_says_why(document: Any) -> None:
-    rest = "  apiKeyRequired: true\n  integration: {url: 'http://h'}\n"
+    rest = "  requestValidator: {validateRequestBody: true}\n  integration: {url: 'http://h'}\n"
     found = document(API + "---\n" + route("r", "GET /a", rest), "GET", "/a", code=1)
     assert found["answer"]["status"] == 500
-    assert "apiKeyRequired" in found["outcome"]
-    assert any("apiKeyRequired" in step for step in found["chain"])
+    assert "validateRequestBody" in found["outcome"]
+    assert any("validateRequestBody" in step for step in found["chain"])
     assert "call" not in found
+
+
+POOL = """
+---
+apiVersion: portico.dev/v1alpha1
+kind: Authorizer
+metadata: {name: people}
+spec:
+  apiRef: {name: shop}
+  authorizerType: COGNITO_USER_POOLS
+  jwtConfiguration: {issuer: "https://login.example"}
+---
+"""
+GUARDED = (
+    "  authorizationType: COGNITO_USER_POOLS\n  authorizerRef: {name: people}\n"
+    "  apiKeyRequired: true\n  integration: {url: 'http://h'}\n"
+)
+
+
+def test_each_decision_of_the_chain(document: Any) -> None:
+    text = API + POOL + route("r", "GET /a", GUARDED)
+    found = document(text, "GET", "/a", code=1)
+    assert found["decisions"] == [
+        {"step": "token", "verdict": "refused", "says": "default/people: no token was sent"}
+    ]
+    assert (found["answer"]["status"], found["answer"]["error"]) == (401, "UNAUTHORIZED")
+    assert "call" not in found
+    now = int(time.time())
+    for claims, message in (
+        ({"iss": "https://login.example", "exp": now - 5}, "The incoming token has expired"),
+        ({"iss": "https://other.example", "exp": now + 900}, "Unauthorized"),
+    ):
+        header = ("Authorization", f"Bearer {signed(claims)}")
+        found = document(text, "GET", "/a", header, code=1)
+        assert json.loads(found["answer"]["body"]) == {"message": message}
+
+
+def test_what_depends_on_others_is_open(document: Any, capsys: Any, tmp_path: Path) -> None:
+    text = API + POOL + route("r", "GET /a", GUARDED)
+    token = signed({"iss": "https://login.example", "exp": int(time.time()) + 900})
+    header = ("Authorization", f"Bearer {token}")
+    found = document(text, "GET", "/a", header)
+    (decision,) = found["decisions"]
+    assert decision["verdict"] == "open"
+    assert "https://login.example" in decision["says"]
+    assert "nobody was asked" in found["outcome"]
+    assert run([tmp_path], "GET", "/a", header) == 0
+    assert "decision     token: open (asks https://login.example" in capsys.readouterr().out
 
 
 def test_a_function_and_a_mock(document: Any) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from portico_compiler import ObjectRef
 from portico_ir.secrets import Redacted
+from portico_operator import establishment
 from portico_operator.objects import ClusterObject, Unreadable, read, version_of
 
 RAW = {
@@ -45,6 +47,18 @@ def test_the_content_version_is_the_generation() -> None:
 def test_core_kinds_have_no_content_version_of_their_own() -> None:
     assert read("Service", {**RAW, "kind": "Service"}).object.resource_version == "17"
     assert read("Service", {**RAW, "kind": "Service"}).status == b""
+
+
+def test_a_stage_says_whether_it_was_programmed_for_its_api() -> None:
+    api = ObjectRef("RestApi", "n", "shop")
+    told = {"type": "Established", "status": "True", "message": establishment.message(api)}
+    status = {"conditions": [{"type": "Programmed", "status": "False"}, told]}
+    raw = {**RAW, "spec": {"apiRef": {"name": "shop"}}}
+    assert not read("Stage", raw).object.established
+    assert read("Stage", raw | {"status": status}).object.established
+    moved = raw | {"status": status, "spec": {"apiRef": {"name": "other"}}}
+    assert not read("Stage", moved).object.established
+    assert not read("Route", raw | {"status": status}).object.established
 
 
 def test_of_a_namespace_only_the_labels_count() -> None:

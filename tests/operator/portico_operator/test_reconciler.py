@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import threading
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
+import pytest
+
 import fake_kube
 from fake_kube import until
-from portico_compiler import Settings
+from portico_compiler import Settings, compile  # noqa: A004
 from portico_ir.model import EndpointSet, Snapshot
-from portico_operator import objects
+from portico_operator import objects, reconciler
 from portico_operator.cluster.resources import OURS
 from portico_operator.metrics import Metrics
 from portico_operator.reconciler import Publication, Reconciler
@@ -27,6 +31,8 @@ class Bed:
         self.endpoints: list[EndpointSet] = []
         self.edge: list[Snapshot | EndpointSet] = []
         """What the other class's data plane got."""
+        self.marks: list[tuple[int, Mapping[str, str]]] = []
+        """How far the replica had looked, after so many publications."""
         self.publications: list[Publication] = []
         self.may_believe = True
         self.asked = 0
@@ -50,7 +56,8 @@ class Bed:
         (self.endpoints if class_name == "portico" else self.edge).append(endpoints)
 
     def advance(self, class_name: str, marks: Mapping[str, str]) -> None:
-        raise AssertionError
+        if class_name == "portico":
+            self.marks.append((len(self.snapshots), marks))
 
     async def _confirm(self) -> bool:
         self.asked += 1
@@ -94,6 +101,85 @@ async def test_a_burst_is_one_compile() -> None:
         assert len(bed.publications) == 1
         assert len(bed.publications[0].changed) == 52
         assert bed.reconciler.first_done.is_set()
+
+
+async def test_delivery_hears_how_far_the_replica_has_looked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(reconciler, "PROGRESS_S", 0.005)
+    routes = Scope("Route", ALL)
+    async with started() as bed:
+        progress = spawn(bed.reconciler.tell_progress(), name="progress")
+        bed.whole()
+        bed.put("RestApi", "shop", 10)
+        await until(lambda: bed.publications)
+        assert bed.snapshots[0].manifest.marks == {"PorticoClass": "3", "RestApi": "10"}
+        count, marks = bed.marks[0]
+        assert (count, marks["RestApi"], marks["Route"]) == (1, "10", "1")
+        # A bookmark, and an event that changes nothing: nothing is published, and it is told.
+        bed.store.advanced(routes, 40)
+        await until(lambda: bed.marks[-1][1]["Route"] == "40")
+        same = fake_kube.item("shop", 41)
+        same["metadata"]["generation"] = 10
+        bed.store.put(objects.read("RestApi", same))
+        await until(lambda: bed.marks[-1][1]["RestApi"] == "41")
+        assert len(bed.snapshots) == 1
+        told = len(bed.marks)
+        await asyncio.sleep(0.05)
+        assert len(bed.marks) == told, "the same is not told again"
+        await end((progress,))
+
+
+async def test_a_change_that_is_not_delivered_yet_is_not_said_to_be_seen(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Else a pod would take an older configuration for one that has the change."""
+    monkeypatch.setattr(reconciler, "PROGRESS_S", 0.005)
+    async with started() as bed:
+        progress = spawn(bed.reconciler.tell_progress(), name="progress")
+        bed.whole()
+        await until(lambda: bed.publications)
+        # Half a world: a kind is missing, and nothing can be compiled.
+        bed.store.unknown(Scope("Route", ALL))
+        bed.put("RestApi", "shop", 50)
+        await asyncio.sleep(0.1)
+        assert all(marks.get("RestApi") != "50" for _, marks in bed.marks)
+        bed.store.listed(Scope("Route", ALL), (), 60)
+        bed.reconciler.touch()
+        await until(lambda: bed.marks[-1][1]["RestApi"] == "50")
+        assert bed.marks[-1][0] == len(bed.snapshots) == 2
+        await end((progress,))
+
+
+async def test_a_publication_says_up_to_where_lists_were_known() -> None:
+    async with started() as bed:
+        bed.whole()
+        bed.store.listed(Scope("Route", ALL), (), 40)
+        await until(lambda: bed.publications)
+        assert bed.publications[-1].lists["Route"] == 40
+        assert bed.publications[-1].lists["Stage"] == 1
+
+
+@pytest.mark.parametrize("kind", ["ApiDeployment", "ControllerRevision"])
+async def test_what_may_mean_thousands_of_routes_is_compiled_off_the_loop(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: list[bool] = []
+
+    def noting(*given: Any) -> Any:
+        threads.append(threading.current_thread() is threading.main_thread())
+        return compile(*given)
+
+    monkeypatch.setattr("portico_operator.reconciler.compile_world", noting)
+    async with started() as bed:
+        bed.whole()
+        await until(lambda: bed.publications)
+        bed.put("RestApi", "api", 10)
+        await until(lambda: len(bed.publications) == 2)
+        bed.put(kind, "v1", 11, spec={"apiRef": {"name": "api"}}, data={})
+        await until(lambda: len(bed.publications) == 3)
+    assert not threads[0]
+    assert not threads[2]
 
 
 async def test_a_class_gets_its_own_and_no_other_s() -> None:

@@ -52,6 +52,16 @@ SERVICE = {"name": "pets", "port": 80}
         ),
         ("Stage", {"stageName": "prod"}, NONE),
         (
+            "ApiDeployment",
+            {"apiRef": {"name": "x", "namespace": "apis"}, "revisionRef": {"name": "r"}},
+            References(revisions=frozenset({"apis", "own"})),
+        ),
+        (
+            "Stage",
+            {"apiRef": {"name": "x", "namespace": "apis"}, "deploymentRef": {"name": "d"}},
+            References(revisions=frozenset({"apis"})),
+        ),
+        (
             "PorticoClass",
             {"allowedDomains": [{"domains": ["a.b"], "namespaceSelector": {}}]},
             References(labels=True),
@@ -69,6 +79,14 @@ def test_what_a_spec_names(kind: str, spec: Any, wanted: References) -> None:
     assert references(kind, "own", {"spec": spec}) == wanted
 
 
+def test_a_revision_says_what_it_names_beside_its_content() -> None:
+    data = {"services": ["", "other"], "secrets": [{"name": "ca"}], "content": "compressed"}
+    found = references("ControllerRevision", "own", {"data": data})
+    assert found == References(frozenset({"own", "other"}), frozenset({("own", "ca")}))
+    assert references("ControllerRevision", "own", {"data": {"content": "a part"}}) is NONE
+    assert references("ControllerRevision", "own", {"data": {"service": {}}}) is NONE
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=5),
     lambda inner: (
@@ -83,7 +101,7 @@ JSON = st.recursive(
 )
 
 
-@given(st.sampled_from(["Route", "Stage", "ApiDeployment"]), JSON)
+@given(st.sampled_from(["Route", "Stage", "ApiDeployment", "ControllerRevision"]), JSON)
 def test_no_document_raises(kind: str, body: Any) -> None:
     references(kind, "own", body)
 

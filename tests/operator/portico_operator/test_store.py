@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from portico_compiler import ObjectRef, Settings
 from portico_ir.secrets import Redacted
+from portico_operator import establishment
 from portico_operator.objects import ClusterObject, read
 from portico_operator.store import ALL, Scope, Store
 
@@ -245,22 +246,64 @@ def test_deletions_are_told_by_kind_until_believed() -> None:
 # --- marks ----------------------------------------------------------------------------------
 
 
-def test_marks_grow_with_events_lists_and_bookmarks() -> None:
+def marks(store: Store) -> dict[str, str]:
+    """The newest changes in a World."""
+    return dict(store.freeze(Settings()).settings.marks)
+
+
+def test_what_was_seen_grows_with_events_lists_and_bookmarks() -> None:
     store = Store()
+    assert store.seen() == {}
     store.put(thing("a", 5))
     store.delete(ref("a"), 6)
-    assert store.freeze(Settings()).settings.marks == {"Route": "6"}
+    assert store.seen() == {"Route": "6"}
     store.listed(ROUTES, (), 9)
+    assert store.seen() == {"Route": "9"}
     store.advanced(ROUTES, 12)
     store.advanced(ROUTES, 11)
-    assert store.freeze(Settings()).settings.marks == {"Route": "12"}
+    assert store.seen() == {"Route": "12"}
+    store.compared(ROUTES, {}, 20)
+    assert store.seen() == {"Route": "20"}
+    store.compared(ROUTES, {ref("b"): 25}, 30)
+    assert store.seen() == {"Route": "20"}, "an object is still to be fetched"
+
+
+def test_the_marks_of_a_world_are_those_of_its_changes() -> None:
+    """Else a replica that listed later would look newer, and the elder one behind."""
+    store = Store()
+    store.listed(ROUTES, [thing("a", 5)], 9)
+    assert marks(store) == {"Route": "5"}
+    store.advanced(ROUTES, 12)
+    assert marks(store) == {"Route": "5"}
+    store.put(thing("a", 15))
+    assert marks(store) == {"Route": "15"}
+    store.put(thing("a", 16, generation=15))
+    assert (marks(store), store.seen()) == ({"Route": "15"}, {"Route": "16"}), "a status"
+    store.delete(ref("a"), 17)
+    assert marks(store) == {"Route": "17"}
+    store.put(thing("b", 18))
+    store.listed(ROUTES, (), 25)
+    assert marks(store) == {"Route": "25"}, "gone at some time until then"
+    store.put(thing("c", 30))
+    store.compared(ROUTES, {}, 35)
+    assert marks(store) == {"Route": "35"}
+
+
+def test_one_namespace_that_is_listed_says_nothing_of_another() -> None:
+    store = Store()
+    store.listed(Scope("Secret", "a"), (), 10)
+    store.listed(Scope("Secret", "b"), (), 90)
+    assert store.seen() == {"Secret": "10"}
+    store.advanced(Scope("Secret", "a"), 95)
+    assert store.seen() == {"Secret": "90"}
 
 
 def test_endpoints_move_no_mark_of_a_manifest() -> None:
     store = Store()
     store.put(thing("s", 70, "EndpointSlice"))
-    assert store.freeze(Settings()).settings.marks == {}
-    assert store.sequence == 70
+    store.listed(Scope("EndpointSlice", "n"), (), 80)
+    assert marks(store) == store.seen() == {}
+    assert store.sequence == 80
 
 
 # --- the slow re-list -------------------------------------------------------------------------
@@ -274,14 +317,14 @@ def test_compared_names_what_a_watch_missed() -> None:
     assert set(behind) == {ref("behind"), ref("new")}
     assert went
     assert names(store) == {"same", "behind"}
-    assert store.freeze(Settings()).settings.marks == {"Route": "10"}
+    assert store.seen() == {"Route": "10"}
 
 
 def test_compared_without_a_difference_is_as_good_as_a_list() -> None:
     store = Store()
     store.listed(ROUTES, [thing("same", 3)], 10)
     assert store.compared(ROUTES, {ref("same"): 3}, 20) == ([], False)
-    assert store.freeze(Settings()).settings.marks == {"Route": "20"}
+    assert store.seen() == {"Route": "20"}
 
 
 # --- what is referred to ----------------------------------------------------------------------
@@ -350,11 +393,93 @@ def test_forgetting_a_scope_drops_its_objects() -> None:
     assert len(store) == 0
 
 
-def test_revisions_are_kept_but_no_part_of_a_world() -> None:
+# --- deployments ----------------------------------------------------------------------------
+
+
+def test_revisions_are_wanted_beside_the_api_that_is_deployed() -> None:
     store = Store()
-    store.put(thing("r", 5, "ControllerRevision"))
-    assert len(store) == 1
-    assert names(store) == set()
+    away = {"apiRef": {"name": "shop", "namespace": "apis"}}
+    store.put(thing("v1", 5, "ApiDeployment", spec=away))
+    assert store.wanted() == frozenset()  # nothing of ours is there, and nobody grants
+    store.put(thing("shop", 6, "RestApi", namespace="apis"))
+    assert store.wanted() == {Scope("ControllerRevision", "apis")}
+
+
+def test_what_a_revision_holds_is_wanted_before_it_is_served() -> None:
+    """Its content is compressed; without this its Services would be missing at first."""
+    store = Store()
+    store.put(thing("prod", 4, "Stage", spec={"deploymentRef": {"name": "v1"}}))
+    data = {"services": ["", "granting"], "secrets": [{"name": "ca"}], "content": "…"}
+    store.put(thing("v1-x", 5, "ControllerRevision", data=data))
+    services = {Scope("Service", "default"), Scope("EndpointSlice", "default")}
+    revisions = {Scope("ControllerRevision", "default")}
+    assert store.wanted() == services | revisions | {Scope("Secret", "default")}
+    assert store.needs_secret("default", "ca")
+    store.put(thing("g", 6, "ReferenceGrant", namespace="granting"))
+    assert Scope("Service", "granting") in store.wanted()
+    store.delete(ref("v1-x", "ControllerRevision"), 7)
+    assert store.wanted() == revisions
+    assert names(store) == {"prod", "g"}
+
+
+def test_what_a_stage_serves_is_part_of_the_world_and_no_user_s_change() -> None:
+    store = Store()
+    store.put(thing("prod", 5, "Stage", generation=1))
+    store.take_changed()
+    said = {"serving": {"revision": "v1-x", "deployment": "v1"}}
+    assert store.put(thing("prod", 6, "Stage", generation=1, status=said))
+    (frozen,) = store.freeze(Settings()).objects
+    assert frozen.recorded == "v1-x"
+    assert store.take_changed() == set()
+    assert not store.put(thing("prod", 7, "Stage", generation=1, status=said))
+
+
+def test_a_kind_is_known_up_to_the_oldest_of_its_lists() -> None:
+    store = Store()
+    assert store.lists() == {}
+    one, two = Scope("Route", "one"), Scope("Route", "two")
+    store.listed(one, (), 5)
+    store.listed(two, (), 7)
+    store.listed(Scope("RestApi", ALL), (), 3)
+    assert store.lists() == {"Route": 5, "RestApi": 3}
+    # An event is no list: others may be on their way.
+    store.put(thing("r", 20, namespace="one"))
+    assert store.lists()["Route"] == 5
+    store.advanced(one, 9)
+    assert store.lists()["Route"] == 7
+
+
+# --- what status alone says -----------------------------------------------------------------
+
+
+def a_stage(version: int, established: bool = False, generation: int = 1) -> ClusterObject:
+    told = {
+        "type": "Established",
+        "status": "True",
+        "message": establishment.message(ref("shop", "RestApi")),
+    }
+    return thing(
+        "prod",
+        version,
+        "Stage",
+        generation=generation,
+        spec={"apiRef": {"name": "shop"}},
+        status={"conditions": [told] if established else []},
+    )
+
+
+def test_that_a_stage_was_programmed_changes_the_world_and_is_no_user_s_change() -> None:
+    store = Store()
+    store.put(a_stage(1))
+    assert store.take_changed() == {ref("prod", "Stage")}
+    assert not store.put(a_stage(2)), "a status write like any other"
+    assert store.put(a_stage(3, established=True))
+    assert store.take_changed() == set()
+    (found,) = store.freeze(Settings()).objects
+    assert found.established
+    assert not store.put(a_stage(4, established=True))
+    assert store.put(a_stage(5, established=True, generation=2))
+    assert store.take_changed() == {ref("prod", "Stage")}
 
 
 # --- labels of namespaces -------------------------------------------------------------------

@@ -9,6 +9,11 @@
 - --ca-bundle={{ include "portico.bundle" . }}
 - --stream-port={{ .Values.operator.ports.stream }}
 - --admin-port={{ .Values.operator.ports.admin }}
+- --usage-port={{ .Values.operator.ports.usage }}
+{{- $ports := .Values.operator.ports }}
+{{- if ne 3 (len (uniq (list (int $ports.stream) (int $ports.admin) (int $ports.usage)))) }}
+{{- fail "operator.ports: stream, admin and usage need a port each" }}
+{{- end }}
 - --base-domain={{ .Values.baseDomain }}
 - --scheme={{ .Values.public.scheme }}
 {{- $usual := ternary 443 80 (eq .Values.public.scheme "https") }}

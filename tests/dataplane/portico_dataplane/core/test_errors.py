@@ -62,6 +62,7 @@ REST = {
     ),
     E.QUOTA_EXCEEDED: (429, '{"message":"Limit Exceeded"}', "LimitExceededException"),
     E.REQUEST_TOO_LARGE: (413, '{"message":"Request Too Long"}', "RequestTooLargeException"),
+    E.URI_TOO_LONG: (414, '{"message":"Request URI too long"}', "RequestUriTooLongException"),
     E.THROTTLED: (429, '{"message":"Too Many Requests"}', "TooManyRequestsException"),
     E.UNAUTHORIZED: (401, '{"message":"Unauthorized"}', "UnauthorizedException"),
     E.UNSUPPORTED_MEDIA_TYPE: (
@@ -115,6 +116,7 @@ HTTP = {
     E.UNAUTHORIZED: (401, '{"message":"Unauthorized"}'),
     E.THROTTLED: (429, '{"message":"Too Many Requests"}'),
     E.REQUEST_TOO_LARGE: (413, '{"message":"Request Entity Too Large"}'),
+    E.URI_TOO_LONG: (414, '{"message":"URI Too Long"}'),
     E.BAD_REQUEST: (400, '{"message":"Bad Request"}'),
     E.HEAD_TOO_LARGE: (431, '{"message":"Request header fields too large"}'),
     E.HEAD_TIMEOUT: (408, '{"message":"Request Timeout"}'),

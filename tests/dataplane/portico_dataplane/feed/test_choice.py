@@ -13,11 +13,22 @@ from portico_ir.stream import is_forward
 
 
 def offer(content: str, version: int = IR_VERSION, **marks: int) -> Choosable:
-    return Choosable(version, content, {kind: str(mark) for kind, mark in marks.items()})
+    """An operator that has looked no further than its newest changes."""
+    changed = texts(marks)
+    return Choosable(version, content, changed, changed)
+
+
+def looked(known: Choosable, **marks: int) -> Choosable:
+    """The same, after lists and bookmarks."""
+    return known._replace(marks=known.marks | texts(marks))
 
 
 def held(content: str, **marks: int) -> Held:
-    return Held(content, {kind: str(mark) for kind, mark in marks.items()})
+    return Held(content, texts(marks))
+
+
+def texts(marks: dict[str, int]) -> dict[str, str]:
+    return {kind: str(mark) for kind, mark in marks.items()}
 
 
 def first(keys: Sequence[str]) -> str:
@@ -39,6 +50,37 @@ def test_never_to_one_that_is_behind_in_any_kind() -> None:
     assert best([("x", offer("b", Route=4, Service=9))], mine, first) is None
 
 
+def test_a_quiet_kind_makes_nobody_look_behind() -> None:
+    """One replica has listed later than the other: nothing has changed since."""
+    elder = looked(offer("a", Route=5, Stage=2), Route=7)
+    younger = looked(offer("b", Route=6, Stage=2), Route=9, Stage=9)
+    assert may_follow(elder, held("b", Route=6, Stage=2))
+    assert may_follow(younger, held("a", Route=5, Stage=2))
+    assert not is_ahead(younger, elder)
+    assert not is_ahead(elder, younger)
+    # Of two that differ over one world (two versions), neither is left for the other's bookmarks.
+    patience = Patience(0)
+    assert not patience.is_over(elder, [younger], held("a", Route=5, Stage=2), 9)
+    assert not patience.is_over(younger, [elder], held("b", Route=6, Stage=2), 9)
+
+
+def test_one_that_has_looked_far_enough_may_be_followed_though_nothing_changed_there() -> None:
+    """A deletion leaves nothing behind: who listed after it has not seen it, and has it."""
+    after_deletion = held("a", Route=8)
+    assert not may_follow(offer("b", Route=5), after_deletion)
+    assert may_follow(looked(offer("b", Route=5), Route=9), after_deletion)
+
+
+def test_ahead_is_who_has_a_change_that_the_other_has_not_seen() -> None:
+    behind, ahead = offer("a", Route=5, Stage=1), offer("b", Route=6, Stage=1)
+    assert is_ahead(ahead, behind)
+    assert not is_ahead(ahead, looked(behind, Route=6))
+    assert not is_ahead(behind, ahead)
+    other_kind = offer("c", Route=4, Stage=9)
+    assert not is_ahead(ahead, other_kind), "each has what the other has not seen"
+    assert not is_ahead(other_kind, ahead)
+
+
 def test_to_one_that_offers_the_same_whatever_its_marks() -> None:
     assert may_follow(offer("a", Route=1), held("a", Route=5))
 
@@ -52,6 +94,14 @@ def test_marks_that_cannot_be_compared_leave_the_choice_open() -> None:
     offers = [("x", offer("a", Route=5, Service=6)), ("y", offer("b", Route=6, Service=5))]
     assert best(offers, None, first) == "x"
     assert best(offers, None, lambda keys: keys[-1]) == "y"
+
+
+def test_a_circle_leaves_nobody_without_an_operator() -> None:
+    one, two, three = offer("a", R=2, T=1), offer("b", R=1, S=2), offer("c", S=1, T=2)
+    assert is_ahead(one, two)
+    assert is_ahead(two, three)
+    assert is_ahead(three, one)
+    assert best([("x", one), ("y", two), ("z", three)], None, first) == "x"
 
 
 def test_another_version_only_when_there_is_no_other() -> None:
@@ -87,19 +137,28 @@ def test_one_that_offers_what_cannot_be_read_is_left() -> None:
 
 
 marks = st.dictionaries(st.sampled_from(["Route", "Service"]), st.integers(1, 4), max_size=2)
-offers = st.builds(lambda content, found: offer(content, **found), st.sampled_from("abc"), marks)
+offers = st.builds(
+    lambda content, changed, found: looked(
+        offer(content, **changed),
+        **{kind: max(mark, changed.get(kind, 0)) for kind, mark in found.items()},
+    ),
+    st.sampled_from("abc"),
+    marks,
+    marks,
+)
 
 
 @given(st.lists(offers, max_size=5), offers)
 def test_whoever_is_chosen_is_no_step_back_and_nobody_is_ahead(
     found: list[Choosable], serving: Choosable
 ) -> None:
-    mine = Held(serving.content, serving.marks)
+    mine = Held(serving.content, serving.changed)
     chosen = best(list(enumerate(found)), mine, lambda keys: keys[0])
     good = [each for each in found if may_follow(each, mine)]
     if chosen is None:
         assert not good
         return
     each = found[chosen]
-    assert each.content == mine.content or is_forward(each.marks, mine.marks)
-    assert not any(is_ahead(other, each) for other in good)
+    assert each.content == mine.content or is_forward(each.marks, mine.changed)
+    leading = [one for one in good if not any(is_ahead(other, one) for other in good)]
+    assert each in leading or not leading

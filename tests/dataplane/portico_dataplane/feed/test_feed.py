@@ -12,12 +12,14 @@ from portico_dataplane.feed.feed import Feed
 from portico_dataplane.feed.files import Address, Missing, TokenFile, TrustFile
 from portico_dataplane.feed.lastgood import LastGood
 from portico_dataplane.feed.times import Times
+from portico_dataplane.feed.units import TRIES
+from portico_ir.codec import digest
 from portico_ir.model import Endpoint, EndpointSet, Snapshot
-from portico_ir.stream import WHOLE
 from stream_operators import CLASS, Operator, authority, publication, token_of, write_token
 
 QUICK = Times(
     last_good_s=0.05,
+    refetch_s=0.2,
     fallback_s=0.05,
     lag_s=0.05,
     resolve_s=0.05,
@@ -167,8 +169,12 @@ async def test_what_is_published_serves_and_all_replicas_hear_of_it(
     assert {unit: bytes(raw) for unit, raw in snapshot.units.items()} == UNITS
     assert snapshot.endpoints.upstreams == {"a/b:80": (ONE,)}
     assert one.server.fleet(CLASS).programmed(["api/a"], 1).is_true
-    assert two.measures.seconds
-    assert one.server.reports(CLASS)["pod-1"].manifest != ""
+    # The first publication of a replica is no change; the next one is, and both replicas see it.
+    for operator in operators:
+        assert operator.measures.seconds == []
+        operator.server.publish(CLASS, publication(UNITS | {"api/a": b"[2]"}, marks={"Route": "6"}))
+    await until(lambda: is_acknowledged(one) and is_acknowledged(two))
+    assert [len(operator.measures.seconds) for operator in operators] == [1, 1]
 
 
 async def test_only_units_that_are_missing_are_fetched(pod: Pod, operators: list[Operator]) -> None:
@@ -258,7 +264,7 @@ async def test_a_refused_unit_is_told_and_a_refused_whole_keeps_what_serves(
 
     pod.sink.refuses = {"*": "internal error"}
     one.server.publish(CLASS, publication(UNITS | {"api/b": b"[]"}))
-    await until(lambda: WHOLE in fleet.told("pod-1")[2])
+    await until(lambda: fleet.told("pod-1")[1] != "")
     assert fleet.programmed(["gateway"], 2).reason == "Refused"
     pod.sink.refuses = {}
     one.server.publish(CLASS, publication(UNITS | {"api/b": b"[2]"}))
@@ -277,11 +283,108 @@ async def test_an_ir_version_it_does_not_read_is_refused_and_the_old_stays(
     newer = publication(UNITS, marks={"Route": "2"}, ir_version=99)
     one.server.publish(CLASS, newer)
     fleet = one.server.fleet(CLASS)
-    await until(lambda: WHOLE in fleet.told("pod-1")[2])
+    await until(lambda: fleet.told("pod-1")[1] != "")
     assert "irVersion 99" in fleet.programmed([], 2).message
     assert pod.sink.marks == ["1"]
     one.server.publish(CLASS, publication(UNITS, marks={"Route": "3"}))
     await until(lambda: is_acknowledged(one))
+
+
+def spoil(operator: Operator, unit: bytes) -> None:
+    """This operator gives other bytes than its manifest names."""
+    shelf = operator.server._class(CLASS).shelf
+    shelf._units[digest(unit)].encoded = unit + b" "
+
+
+async def test_a_unit_that_never_matches_its_digest_is_told_and_holds_up_no_other(
+    pod: Pod, operators: list[Operator]
+) -> None:
+    one = operators[0]
+    one.live("pod-1")
+    api, shard = "api/ns/HttpApi/x", "routes/ns/HttpApi/x/*/0"
+    first = {"gateway": b"{}", api: b"[1]", shard: b"[1]", "api/ns/HttpApi/y": b"[1]"}
+    one.server.publish(CLASS, publication(first))
+    pod.start(one, times=QUICK)
+    await until(lambda: is_acknowledged(one))
+    one.server.publish(
+        CLASS,
+        publication(first | {shard: b"[2]", "api/ns/HttpApi/y": b"[2]"}, marks={"Route": "2"}),
+    )
+    spoil(one, b"[2]")
+    await until(lambda: is_acknowledged(one))
+    # `[2]` is both units; the first versions of both serve on, and the reason is told.
+    fleet = one.server.fleet(CLASS)
+    told = fleet.standing().refused[shard]["pod-1"]
+    assert "its bytes are not those the manifest names" in told
+    assert f"tried {TRIES} times" in told
+    assert fleet.programmed([shard], 2).reason == "Refused"
+    assert fleet.programmed(["gateway"], 2).is_true
+    served = {unit: bytes(raw) for unit, raw in pod.sink.applied[-1].units.items()}
+    assert served == first
+    # What comes next is served as if nothing had been.
+    one.server.publish(CLASS, publication(first | {api: b"[3]"}, marks={"Route": "3"}))
+    await until(lambda: is_acknowledged(one))
+    assert fleet.standing().refused == {}
+    assert bytes(pod.sink.applied[-1].units[api]) == b"[3]"
+
+
+async def test_a_unit_that_was_given_up_is_asked_for_again_after_a_while(
+    pod: Pod, operators: list[Operator]
+) -> None:
+    one = operators[0]
+    one.live("pod-1")
+    one.server.publish(CLASS, publication(UNITS))
+    spoil(one, b"[1]")
+    pod.start(one, times=QUICK)
+    await until(lambda: is_acknowledged(one))
+    fleet = one.server.fleet(CLASS)
+    assert set(fleet.standing().refused) == {"api/a"}
+    one.server._class(CLASS).shelf._units[digest(b"[1]")].encoded = b"[1]"
+    one.server._class(CLASS).shelf._units[digest(b"[1]")].gzipped = b""
+    await until(lambda: fleet.standing().refused == {}, "the unit to be mended")
+    assert bytes(pod.sink.applied[-1].units["api/a"]) == b"[1]"
+
+
+async def test_another_replica_gives_what_the_followed_one_cannot(
+    pod: Pod, operators: list[Operator]
+) -> None:
+    for operator in operators:
+        operator.server.publish(CLASS, publication(UNITS))
+    pod.start(*operators)
+    await until(lambda: all(is_acknowledged(operator) for operator in operators))
+    for operator in operators:
+        newer = publication(UNITS | {"api/a": b"[2]"}, marks={"Route": "2"})
+        operator.server.publish(CLASS, newer)
+    assert pod.feed._followed is not None
+    (followed,) = (o for o in operators if o.port == pod.feed._followed.address.port)
+    spoil(followed, b"[2]")
+    await until(lambda: all(is_acknowledged(operator) for operator in operators))
+    assert followed.server.fleet(CLASS).told("pod-1")[2] == {}
+    assert bytes(pod.sink.applied[-1].units["api/a"]) == b"[2]"
+
+
+async def test_a_pod_whose_replica_is_killed_need_not_wait_for_a_change(
+    pod: Pod, operators: list[Operator]
+) -> None:
+    """The other one has listed and watched as far, and makes other bytes of the same world."""
+    one, two = operators
+    old, new = UNITS, UNITS | {"api/a": b"[2]"}
+    one.server.publish(CLASS, publication(new, marks={"Route": "7", "Stage": "3"}))
+    one.server.advance(CLASS, {"Route": "90", "Stage": "90", "ApiKey": "90"})
+    two.server.publish(CLASS, publication(old, marks={"Route": "5", "Stage": "3"}))
+    pod.start(one)
+    await until(lambda: is_acknowledged(one))
+    pod.names.operators = operators
+    await until(lambda: two.server.streams().get(CLASS) == 1)
+    await one.close()
+    await until(lambda: pod.feed._followed is None)
+    two.server.advance(CLASS, {"Route": "6", "Stage": "95"})
+    await until(
+        lambda: any(link.state.marks.get("Stage") == "95" for link in pod.feed._links.values())
+    )
+    assert pod.feed._followed is None, "the newest change of a Route is not seen there"
+    two.server.advance(CLASS, {"Route": "7"})
+    await until(lambda: is_acknowledged(two))
 
 
 async def test_it_moves_to_the_other_replica_and_never_backwards(
@@ -383,7 +486,7 @@ async def test_the_last_good_snapshot_serves_when_there_is_no_operator(
     await back.start()
     operators[0] = back
     await until(lambda: back.server.streams().get(CLASS) == 1)
-    await until(lambda: "pod-1" in back.server.reports(CLASS))
+    await until(lambda: back.server.fleet(CLASS).said("pod-1") is not None)
     back.server.publish(CLASS, publication(UNITS | {"api/a": b"[3]"}, marks={"Route": "8"}))
     await until(lambda: is_acknowledged(back))
     assert pod.sink.marks == ["7", "8"]
@@ -476,7 +579,6 @@ async def test_a_class_gets_its_own_units_only(pod: Pod, operators: list[Operato
     await until(lambda: is_acknowledged(one))
     (link,) = pod.feed._links.values()
     from portico_dataplane.feed.link import UnitError
-    from portico_ir.codec import digest
 
     with pytest.raises(UnitError, match="404"):
         await link.fetch(digest(b"[3]"))
@@ -504,7 +606,7 @@ async def test_of_two_versions_side_by_side_the_readable_one_is_followed(
     one.server.publish(CLASS, newer)
     pod.start(one, times=QUICK)
     fleet = one.server.fleet(CLASS)
-    await until(lambda: WHOLE in fleet.told("pod-1")[2])
+    await until(lambda: fleet.told("pod-1")[1] != "")
     assert pod.sink.applied == []
     two.server.publish(CLASS, publication(UNITS, marks={"Route": "7"}))
     pod.names.operators = operators
@@ -540,7 +642,7 @@ async def test_names_that_stop_resolving_take_no_stream_away(
 ) -> None:
     one = operators[0]
     one.server.publish(CLASS, publication(UNITS))
-    pod.start(one, times=QUICK)
+    pod.start(one)
     await until(lambda: is_acknowledged(one))
     pod.names.operators = []
     one.server.publish(CLASS, publication(UNITS | {"api/a": b"[2]"}, marks={"Route": "8"}))

@@ -16,6 +16,7 @@ import pytest
 from portico_ir.model import (
     AccessLog,
     Broken,
+    Deployed,
     GatewayUnit,
     HttpProxy,
     ServiceTarget,
@@ -50,6 +51,13 @@ STAGED = (Stage(name="stage"), Stage(name="dev"))
 MIXED = (Stage(name="$default"), Stage(name="stage"))
 CORS = Cors(
     allow_origins=("https://a.test",), allow_methods=("PUT",), allow_headers=("x-a",), max_age=5
+)
+
+
+AGED = (
+    Stage(name="before", deployed=Deployed(cors=Cors(allow_origins=("https://old.test",)))),
+    Stage(name="without", deployed=Deployed()),
+    Stage(name="now"),
 )
 
 
@@ -93,6 +101,7 @@ UNITS: dict[str, Unit] = {
     **site(REST, "few", (route(REST, "GET /a"), route(REST, "PUT /put"))),
     **site(HTTP, "hfew", (route(HTTP, "GET /a"),)),
     **site(HTTP, "cors", (route(HTTP, "GET /a"),), stages=STAGED, cors=CORS),
+    **site(HTTP, "aged", (route(HTTP, "GET /a"),), stages=AGED, cors=CORS),
     **story(),
 }
 
@@ -456,6 +465,26 @@ def test_options_without_a_route(engine: Serving) -> None:
     answer = ask(engine, "cors", "/stage/a", method="OPTIONS")
     assert answer.status == 204
     assert not [name for name, _ in answer.headers if name.lower().startswith(b"access-control")]
+
+
+@pytest.mark.parametrize(
+    ("stage", "origin"), [("before", b"https://old.test"), ("without", None), ("now", None)]
+)
+def test_a_deployment_keeps_its_own(engine: Serving, stage: str, origin: bytes | None) -> None:
+    """AWS §3.15: what an API says takes effect with the next deployment."""
+    for target in (f"/{stage}/a", f"/{stage}/none"):
+        answer = ask(engine, "aged", target, b"Origin: https://old.test")
+        assert answer.get("access-control-allow-origin") == origin
+    preflight = ask(engine, "aged", f"/{stage}/a", *PREFLIGHT, method="OPTIONS")
+    allowed = preflight.get("access-control-allow-origin")
+    assert (preflight.status, allowed) == {
+        "before": (204, None),
+        "without": (404, None),
+        "now": (204, b"https://a.test"),
+    }[stage]
+    # No stage takes it, so the API as it is now answers.
+    lost = ask(engine, "aged", "/nope", ORIGIN)
+    assert lost.get("access-control-allow-origin") == b"https://a.test"
 
 
 # --- one account of every request -----------------------------------------------------------------

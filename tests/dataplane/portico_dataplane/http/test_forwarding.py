@@ -221,6 +221,33 @@ def test_every_address_refuses() -> None:
         engine.until_clean()
 
 
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize("former", [1, 2])
+def test_a_service_that_moves_is_waited_for(method: str, former: int) -> None:
+    """Its last pod is gone before anybody has said where the new one is."""
+    endpoints = tuple(refusing() for _ in range(former))
+    with upstreams(1) as ups, Serving(UNITS, endpoints=endpoints) as engine:
+        moved = EndpointSet(sequence=2, upstreams={UPSTREAM: addresses(*ups)})
+        key = f"http:service:{UPSTREAM}"
+        with RawClient(engine.port) as client:
+            client.send(head(method=method))
+            balancer = engine.gateway.upstreams.get(key, trusted=True).balancer
+            engine.until(lambda: balancer.none_works, "the address was tried")
+            assert engine.ask(lambda: engine.gateway.set_endpoints(moved))
+            assert client.read_answer().status == 200
+        assert [one.method for one in ups[0].exchanges] == [method.encode()]
+
+
+def test_a_client_that_leaves_waits_for_no_service() -> None:
+    with Serving(UNITS, endpoints=(refusing(),)) as engine:
+        balancer = engine.gateway.upstreams.get(f"http:service:{UPSTREAM}", trusted=True).balancer
+        with RawClient(engine.port) as client:
+            client.send(head())
+            engine.until(lambda: balancer.none_works, "the address was tried")
+        engine.until_clean()
+        assert not engine.failures
+
+
 def test_an_address_that_resets_is_avoided() -> None:
     with upstreams(2) as ups, Serving(UNITS, endpoints=addresses(*ups)) as engine:
         ups[0].default = (RESET,)

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from portico_dataplane.telemetry.access_log import BatchedLines
 from portico_dataplane.telemetry.meters import StageMeters
 from portico_dataplane.workers.single import SingleProcess
 from snapshots import endpoints_of, snapshot_of
 
 
-def single(meters: StageMeters | None = None) -> SingleProcess:
+def single(
+    meters: StageMeters | None = None, flush: Callable[[str], object] | None = None
+) -> SingleProcess:
     return SingleProcess(
         lambda: {"in_flight": 2.0, "client_connections": 1.0, "config_timestamp": 7.0},
         meters or StageMeters(),
         BatchedLines(lambda lines: 0),
+        flush or (lambda authorizer: 0),
     )
 
 
@@ -57,3 +62,9 @@ async def test_config_has_the_newest_endpoints() -> None:
     assert view.snapshot is not None
     assert view.snapshot.endpoints.sequence == 2
     assert view.workers[0].digest == view.digest == "digest"
+
+
+def test_answers_are_forgotten() -> None:
+    flushed: list[str] = []
+    single(flush=flushed.append).flush("default/auth")
+    assert flushed == ["default/auth"]

@@ -220,3 +220,10 @@ async def test_whether_cluster_ips_may_stand_in_is_told_to_replacements_too(
     await owner.until(lambda: owner.told("fallback") == ["fallback True"] * 2)
     slot.set_fallback(allowed=False)
     await owner.until(lambda: owner.told("fallback")[2:] == ["fallback False"])
+
+
+async def test_answers_are_forgotten_where_they_are_kept(start: Start, owner: Owner) -> None:
+    slot = start("serve")
+    await owner.until(lambda: bool(owner.told("begin")))
+    slot.flush("default/auth")
+    await owner.until(lambda: owner.told("flush") == ["flush default/auth"])

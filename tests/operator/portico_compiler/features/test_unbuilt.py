@@ -36,10 +36,8 @@ def test_what_asks_for_something_in_the_order_of_the_table() -> None:
     body = route(
         integration={"credentials": "arn:x", "tlsConfig": {"caRef": {"name": "ca"}}},
         requestValidator={"validateRequestBody": True},
-        authorizationType="AWS_IAM",
     )
     assert used("Route", body) == [
-        ("spec.authorizationType", RESTRICTS),
         ("spec.requestValidator.validateRequestBody", RESTRICTS),
         ("spec.integration.tlsConfig.caRef", RESTRICTS),
         ("spec.integration.credentials", LISTED),
@@ -47,10 +45,8 @@ def test_what_asks_for_something_in_the_order_of_the_table() -> None:
 
 
 def test_zero_is_a_limit() -> None:
-    body = {"spec": {"methodSettings": {"*/*": {"throttlingRateLimit": 0}}}}
-    assert used("Stage", body) == [
-        ("spec.methodSettings[*/*].throttlingRateLimit", RESTRICTS),
-    ]
+    body = {"spec": {"methodSettings": {"*/*": {"cacheTtlInSeconds": 0}}}}
+    assert used("Stage", body) == [("spec.methodSettings[*/*].cacheTtlInSeconds", LISTED)]
     assert used("RestApi", {"spec": {"minimumCompressionSize": 0}})
 
 
@@ -64,10 +60,10 @@ def test_a_default_of_true_asks_when_it_is_false() -> None:
 
 
 def test_wildcards_are_filled_in() -> None:
-    plan = {"spec": {"apiStages": [{}, {"throttle": {"GET /a": {"rateLimit": 1}}}]}}
-    assert used("UsagePlan", plan) == [("spec.apiStages[1].throttle", RESTRICTS)]
-    steps = unbuilt.used_by("UsagePlan", plan)[0].steps
-    assert steps == ("spec", "apiStages", 1, "throttle")
+    stage = {"spec": {"methodSettings": {"~1a/GET": {}, "~1b/GET": {"cachingEnabled": True}}}}
+    assert used("Stage", stage) == [("spec.methodSettings[~1b/GET].cachingEnabled", LISTED)]
+    steps = unbuilt.used_by("Stage", stage)[0].steps
+    assert steps == ("spec", "methodSettings", "~1b/GET", "cachingEnabled")
 
 
 def test_some_fields_ask_on_some_apis_only() -> None:

@@ -218,6 +218,10 @@ def test_authorizers_of_an_http_api() -> None:
             "authorizerType": "JWT",
             "identitySource": ["$request.header.Authorization"],
             "jwtConfiguration": {"issuer": "https://i.example", "audience": ["a"]},
+            # AWS §4.9 takes RSA only, so what is imported does.
+            "extensions": {
+                "algorithms": ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512"],
+            },
         },
         {
             "apiRef": reference,

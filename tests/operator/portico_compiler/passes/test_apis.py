@@ -81,7 +81,7 @@ def test_labels_have_at_most_63_characters() -> None:
     ("spec", "says", "reason"),
     [
         ({}, "", Reason.REF_NOT_ACCEPTED),
-        ({"policy": {"a": 1}}, "spec.policy", Reason.NOT_IMPLEMENTED),
+        ({"policy": {"a": 1}}, "not valid", Reason.REF_NOT_ACCEPTED),
         ({"nonsense": 1}, "not valid", Reason.REF_NOT_ACCEPTED),
         ({"models": {}}, "", Reason.REF_NOT_ACCEPTED),
     ],

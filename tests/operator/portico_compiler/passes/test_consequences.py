@@ -8,6 +8,12 @@ import worlds
 from manifests import manifest, route
 from portico_compiler import Compiled, compile  # noqa: A004
 
+THROTTLED = {
+    "apiVersion": "portico.dev/v1alpha1",
+    "kind": "PorticoClass",
+    "metadata": {"name": "slow"},
+    "spec": {"default": True, "accountThrottle": {"rateLimit": 1}, "x": 1},
+}
 PROD = {"apiRef": {"name": "shop"}, "stageName": "prod"}
 
 
@@ -17,15 +23,15 @@ def compiled(*raws: dict[str, Any]) -> Compiled:
     return compile(world)
 
 
-def test_an_unbuilt_field_of_the_api() -> None:
-    api = manifest("RestApi", "shop", {"policy": {"a": 1}})
-    result = compiled(api, route("a", "GET /a"), manifest("Stage", "prod", PROD))
+def test_a_class_that_throttles_and_is_broken() -> None:
+    api = manifest("RestApi", "shop")
+    result = compiled(THROTTLED, api, route("a", "GET /a"), manifest("Stage", "prod", PROD))
     for kind, name in (("Route", "a"), ("Stage", "prod")):
         status, reason, message = worlds.condition(result, kind, name, "Accepted")
-        assert (status, reason) == ("False", "NotImplemented")
+        assert (status, reason) == ("False", "RefNotAccepted")
         assert "RestApi default/shop" in message
-        assert "spec.policy" in message
-    assert [p.object.kind for p in result.report.problems] == ["RestApi"]
+        assert "spec.accountThrottle" in message
+    assert [p.object.kind for p in result.report.problems] == ["PorticoClass"]
 
 
 def test_a_mistake_of_the_api() -> None:
@@ -35,24 +41,22 @@ def test_a_mistake_of_the_api() -> None:
 
 
 def test_an_unbuilt_field_of_a_stage() -> None:
-    settings = PROD | {"methodSettings": {"~1a/GET": {"throttlingRateLimit": 1}}}
+    settings = PROD | {"clientCertificateRef": {"name": "c"}}
     result = compiled(
         manifest("RestApi", "shop"),
         route("a", "GET /a"),
-        route("b", "GET /b"),
         manifest("Stage", "prod", settings),
     )
     status, reason, message = worlds.condition(result, "Route", "a", "Accepted")
     assert (status, reason) == ("False", "NotImplemented")
     assert "in stage prod" in message
     assert "Stage default/prod" in message
-    assert worlds.condition(result, "Route", "b", "Accepted")[0] == "True"
     assert [p.object.kind for p in result.report.problems] == ["Stage"]
 
 
 def test_a_route_s_own_fault_comes_first() -> None:
-    api = manifest("RestApi", "shop", {"policy": {"a": 1}})
-    result = compiled(api, route("a", "GET /a", throttle={"rateLimit": 1}))
+    api = manifest("RestApi", "shop")
+    unbuilt = {"requestValidator": {"validateRequestBody": True}}
+    result = compiled(THROTTLED, api, route("a", "GET /a", **unbuilt))
     message = worlds.condition(result, "Route", "a", "Accepted")[2]
-    assert message.startswith("spec.throttle")
-    assert "spec.policy" in message
+    assert message.startswith("spec.requestValidator")

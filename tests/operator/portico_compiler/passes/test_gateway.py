@@ -10,6 +10,7 @@ from portico_compiler.memo import Memo
 from portico_compiler.passes.accept import accept
 from portico_compiler.passes.gateway import ClassGround, Ground, ground
 from portico_compiler.problems import Reason
+from portico_ir.access import Bucket
 
 
 def of(*classes: tuple[str, dict[str, Any]], **settings: Any) -> Ground:
@@ -137,15 +138,22 @@ def test_a_broken_class_leaves_the_settings() -> None:
     assert found.broken == ""
 
 
-def test_an_account_throttle_closes_its_own_class_even_a_broken_one() -> None:
-    throttle = {"accountThrottle": {"rateLimit": 1}}
-    for spec in (throttle, throttle | {"x": 1}):
-        found = of(("a", spec), ("b", {"default": True}))
-        closed = found.of("a")
-        assert isinstance(closed, ClassGround)
-        assert "spec.accountThrottle" in closed.broken
-        assert found.default is not None
-        assert found.default.broken == ""
+def test_an_account_throttle_is_its_own_class_s() -> None:
+    found = of(("a", {"accountThrottle": {"rateLimit": 1.5}}), ("b", {"default": True}))
+    throttled = found.of("a")
+    assert isinstance(throttled, ClassGround)
+    assert throttled.unit.account_throttle == Bucket(rate=1.5, burst=2)
+    assert found.default is not None
+    assert found.default.unit.account_throttle is None
+
+
+def test_a_broken_class_with_an_account_throttle_is_closed() -> None:
+    found = of(("a", {"accountThrottle": {"rateLimit": 1}, "x": 1}), ("b", {"default": True}))
+    closed = found.of("a")
+    assert isinstance(closed, ClassGround)
+    assert "spec.accountThrottle" in closed.broken
+    assert found.default is not None
+    assert found.default.broken == ""
 
 
 def test_a_bad_template_of_the_settings_is_a_problem() -> None:

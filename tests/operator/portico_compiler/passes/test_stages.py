@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 import worlds
-from portico_compiler import compile  # noqa: A004
-from portico_compiler.passes.stages import Metrics, Restriction
+from portico_compiler import ObjectRef, compile  # noqa: A004
+from portico_compiler.passes.stages import Metrics
 from portico_compiler.problems import Reason
 from portico_compiler.routekeys import RouteKey, parse
 from portico_ir.policies import FailClosed
@@ -52,6 +53,7 @@ def closed(result: Any, stage: str) -> set[str]:
 
 
 PROD = {"stageName": "prod"}
+SHOP = ObjectRef("RestApi", "default", "shop")
 
 
 @pytest.mark.parametrize(
@@ -64,13 +66,57 @@ PROD = {"stageName": "prod"}
         ("Always", [{"stageName": "$default"}], ["$default"]),
         ("Never", [], []),
         ("Never", [PROD], ["prod"]),
-        # It goes only once a Stage can serve; one of a deployment cannot yet.
+        # It goes only once a Stage can serve; one of a deployment that is not there cannot.
         ("Auto", [PROD | {"deploymentRef": {"name": "v1"}}], ["$default", "prod"]),
         ("Auto", [{"stageName": "not a name"}], ["$default"]),
     ],
 )
 def test_the_default_stage(default: str, stages: list[dict[str, Any]], expected: list[str]) -> None:
     assert names(compiled({"defaultStage": default}, *stages)) == expected
+
+
+def test_the_implicit_stage_stays_until_a_stage_was_programmed() -> None:
+    """In a cluster: pods learn of the new stage one by one, and the old address serves on."""
+    raws = [
+        {"apiVersion": V, "kind": "RestApi", "metadata": {"name": "shop"}, "spec": {}},
+        *(
+            {
+                "apiVersion": V,
+                "kind": "Stage",
+                "metadata": {"name": name},
+                "spec": {"apiRef": {"name": "shop"}, "stageName": name},
+            }
+            for name in ("prod", "test")
+        ),
+    ]
+    world, _ = worlds.of_raws(raws)
+
+    def found(*established: str, without: str = "") -> list[str]:
+        objects = tuple(
+            msgspec.structs.replace(object_, established=object_.ref.name in established)
+            for object_ in world.objects
+            if object_.ref.name != without
+        )
+        result = compile(msgspec.structs.replace(world, objects=objects))
+        (address, *_) = result.report.provisional.values() or ("",)
+        assert address == ("" if established else "http://shop.default.localhost/")
+        return names(result)
+
+    assert found() == ["$default", "prod", "test"]
+    assert found("prod") == ["prod", "test"]
+    assert found("prod", "test") == ["prod", "test"]
+    assert found(without="prod") == ["$default", "test"]
+
+
+def test_only_an_address_that_a_stage_can_end_is_provisional() -> None:
+    assert compiled().report.provisional == {SHOP: "http://shop.default.localhost/"}
+    for spec, stages in (
+        ({"defaultStage": "Always"}, []),
+        ({"defaultStage": "Never"}, []),
+        ({}, [PROD]),
+        ({}, [{"stageName": "$default"}]),
+    ):
+        assert compiled(spec, *stages).report.provisional == {}
 
 
 def test_of_two_stages_with_one_name_the_elder_serves() -> None:
@@ -89,13 +135,6 @@ def test_a_stage_of_nothing() -> None:
     ("settings", "expected"),
     [
         ({"canarySettings": {"percentTraffic": 1}}, {"GET /a", "POST /b/{id}"}),
-        ({"deploymentRef": {"name": "v1"}}, {"GET /a", "POST /b/{id}"}),
-        ({"methodSettings": {"*/*": {"throttlingRateLimit": 1}}}, {"GET /a", "POST /b/{id}"}),
-        ({"methodSettings": {"~1a/GET": {"throttlingRateLimit": 1}}}, {"GET /a"}),
-        ({"methodSettings": {"~1a/POST": {"throttlingRateLimit": 1}}}, set()),
-        ({"methodSettings": {"~1b~1{id}/POST": {"throttlingBurstLimit": 0}}}, {"POST /b/{id}"}),
-        ({"routeSettings": {"GET /a": {"throttlingRateLimit": 1}}}, {"GET /a"}),
-        ({"defaultRouteSettings": {"throttlingRateLimit": 1}}, {"GET /a", "POST /b/{id}"}),
         ({"tracingEnabled": True}, set()),
         ({}, set()),
     ],
@@ -106,25 +145,6 @@ def test_restrictions_close_what_they_are_about(
     result = compiled({}, PROD | settings, {"stageName": "open"})
     assert closed(result, "prod") == expected
     assert closed(result, "open") == set()
-
-
-@pytest.mark.parametrize(
-    ("restriction", "text", "applies"),
-    [
-        (Restriction("r"), "GET /a", True),
-        (Restriction("r", method="GET", path="/a"), "GET /a", True),
-        (Restriction("r", method="GET", path="/a"), "GET /a/", True),
-        (Restriction("r", method="GET", path="/a"), "POST /a", False),
-        (Restriction("r", method="GET", path="/a"), "ANY /a", True),
-        (Restriction("r", method="ANY", path="/a"), "POST /a", True),
-        (Restriction("r", method="GET", path="/a"), "GET /b", False),
-        (Restriction("r", method="GET", path="/"), "GET /", True),
-        (Restriction("r", key="GET /a"), "GET /a", True),
-        (Restriction("r", key="GET /a"), "GET /a/", False),
-    ],
-)
-def test_what_a_restriction_applies_to(restriction: Restriction, text: str, applies: bool) -> None:
-    assert restriction.applies_to(key(text)) is applies
 
 
 @pytest.mark.parametrize(

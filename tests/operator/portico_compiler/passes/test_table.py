@@ -54,7 +54,7 @@ def test_rows() -> None:
     raws = [
         manifest("HttpApi", "shop"),
         route("pets", "GET /pets/{id}", kind="HttpApi"),
-        route("rest", "$default", kind="HttpApi", throttle={"rateLimit": 1}),
+        route("rest", "$default", kind="HttpApi", requestValidator={"validateRequestBody": True}),
         route(
             "gone", "GET /gone", kind="HttpApi", integration={"service": {"name": "x", "port": 1}}
         ),
@@ -66,7 +66,7 @@ def test_rows() -> None:
         ("GET /gone", f"{base}/gone", False),
         ("GET /pets/{id}", f"{base}/pets/{{id}}", True),
     ]
-    assert rows[0].message == "spec.throttle is not built yet"
+    assert rows[0].message == "spec.requestValidator.validateRequestBody is not built yet"
     assert "there is no Service default/x" in rows[1].message
     assert rows[2].route == ObjectRef("Route", "default", "pets")
     assert rows[2].api == ObjectRef("HttpApi", "default", "shop")
@@ -74,7 +74,7 @@ def test_rows() -> None:
 
 def test_every_row_of_a_broken_api_says_so() -> None:
     rows = compiled(manifest("RestApi", "shop", {"policy": {"a": 1}}), route("a", "GET /")).report
-    assert [row.message for row in rows.routes] == ["spec.policy is not built yet"]
+    assert [row.message for row in rows.routes] == ["RestApi default/shop is not valid"]
 
 
 def test_a_route_stands_in_every_stage() -> None:

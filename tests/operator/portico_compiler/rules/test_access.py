@@ -39,6 +39,20 @@ JWT = {"jwtConfiguration": {"issuer": "https://i"}}
         ("RestApi", "REQUEST", URL | {"authorizerResultTtl": "1h"}, []),
         ("RestApi", "REQUEST", URL | {"authorizerResultTtl": "0s"}, []),
         ("RestApi", "REQUEST", URL | {"authorizerResultTtl": "61m"}, ["spec.authorizerResultTtl"]),
+        ("RestApi", "REQUEST", URL | {"extensions": {"staleIfError": "1h"}}, []),
+        (
+            "RestApi",
+            "REQUEST",
+            URL | {"extensions": {"staleIfError": "61m"}},
+            ["spec.extensions.staleIfError"],
+        ),
+        ("RestApi", "COGNITO_USER_POOLS", POOLS | {"identityValidationExpression": "[a-z]+"}, []),
+        (
+            "RestApi",
+            "COGNITO_USER_POOLS",
+            POOLS | {"identityValidationExpression": "(?<=a)b"},
+            ["spec.identityValidationExpression"],
+        ),
     ],
 )
 def test_authorizers(kind: str, type_: str, more: dict[str, Any], expected: list[str]) -> None:

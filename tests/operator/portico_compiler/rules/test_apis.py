@@ -106,3 +106,27 @@ def test_ranges() -> None:
     proxies = ["10.0.0.0/8", "10.0.0.1", "::1", "10.0.0.1/8", "1.2.3", "10.0.0.0/33"]
     found = fields("PorticoClass", trustedProxies=proxies)
     assert found == ["spec.trustedProxies[4]", "spec.trustedProxies[5]"]
+
+
+ALLOW: dict[str, Any] = {
+    "Effect": "Allow",
+    "Principal": "*",
+    "Action": "execute-api:Invoke",
+    "Resource": "execute-api:/*",
+}
+
+
+@pytest.mark.parametrize(
+    ("policy", "expected"),
+    [
+        ({"Version": "2012-10-17", "Statement": [ALLOW]}, []),
+        ('{"Statement": []}', ["spec.policy.Statement"]),
+        ("{", ["spec.policy"]),
+        ({}, ["spec.policy.Statement"]),
+        ({"Statement": [ALLOW, ALLOW | {"Effect": "allow"}]}, ["spec.policy.Statement[1].Effect"]),
+        ({"Statement": [{**ALLOW, "Sid": "x" * 9_000}]}, ["spec.policy"]),
+    ],
+)
+def test_resource_policies(policy: object, expected: list[str]) -> None:
+    """AWS §3.21: at most 8192 characters, and understood whole."""
+    assert fields("RestApi", policy=policy) == expected

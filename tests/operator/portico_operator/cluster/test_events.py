@@ -6,6 +6,9 @@ Its events against a real API server are tests/cluster's business.
 from __future__ import annotations
 
 from itertools import islice
+from typing import Any
+
+import pytest
 
 from fake_kube import until
 from portico_operator.cluster.client import Credentials
@@ -29,6 +32,28 @@ def test_patience_is_endless_and_begins_anew() -> None:
 
 def test_the_name_of_a_watcher() -> None:
     assert _watcher_of(OURS["Route"]) == "watcher for routes.v1alpha1.portico.dev@"
+
+
+async def test_a_user_without_a_name_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pod's user is a number that no /etc/passwd knows."""
+    asked: list[object] = []
+    told: list[dict[str, Any]] = []
+
+    async def operator(**arguments: Any) -> None:
+        told.append(arguments)
+
+    async def served(_: Informer) -> bool:
+        return True
+
+    monkeypatch.setattr("getpass.getuser", lambda: asked.append("the user"))
+    monkeypatch.setattr("kopf.operator", operator)
+    monkeypatch.setattr(Informer, "_all_served", served)
+    informer = Informer(Credentials(server="http://127.0.0.1:1"), lambda *_: None)
+    informer.start()
+    await until(lambda: bool(told))
+    await informer.stop()
+    assert told[0]["identity"]
+    assert not asked
 
 
 async def test_it_waits_for_an_api_server_and_can_be_stopped() -> None:

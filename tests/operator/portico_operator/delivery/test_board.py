@@ -58,6 +58,7 @@ def test_the_hello_says_what_could_be_had() -> None:
     hello = decode_from_operator(on.hello())
     assert isinstance(hello, Hello)
     assert (hello.digest, hello.content, hello.marks) == (on.digest, on.content, {"Route": "1"})
+    assert hello.changed == {"Route": "1"}
 
 
 def test_who_follows_gets_addresses_then_the_manifest_once() -> None:
@@ -111,6 +112,7 @@ def test_marks_alone_are_told_at_intervals() -> None:
     assert 0 < wait <= ADVANCE_S
     (advance,) = due(position, on, 1.1 + wait)
     assert advance.marks == {"Route": "3", "Service": "9"}
+    assert advance.changed == {"Route": "2"}
     on.advance({"Route": "2"})  # what is known already
     assert due(position, on, 10) == []
 
@@ -121,7 +123,7 @@ def test_what_makes_pods_do_the_same_is_no_news() -> None:
     digest = on.digest
     assert not on.publish(manifest("a", 2))
     assert on.digest == digest
-    assert on.marks == {"Route": "2"}
+    assert on.marks == on.changed == {"Route": "2"}
 
 
 def test_a_pod_that_serves_it_is_not_sent_it_again() -> None:

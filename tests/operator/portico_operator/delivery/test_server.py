@@ -203,8 +203,6 @@ async def test_a_newer_stream_of_a_pod_replaces_the_older(
     older = await connect(client, operator)
     newer = await connect(client, operator)
     assert await older.closed() == session.GOING_AWAY
-    content = operator.server.reports(CLASS)
-    assert set(content) == {"pod-1"}
     said = Acknowledgement(digest="x", content=operator.server._class(CLASS).board.content)
     await newer.say(said)
     await until(lambda: operator.server.fleet(CLASS).programmed([], 1).is_true)
@@ -262,13 +260,13 @@ async def test_two_hundred_pods_at_once(operator: Operator, client: aiohttp.Clie
 
     pods = [asyncio.create_task(live(name)) for name in names]
     fleet = operator.server.fleet(CLASS)
-    await until(lambda: fleet.settled() == 1)
+    await until(lambda: fleet.standing().settled == 1)
     began = time.time()
     operator.server.publish(
         CLASS, publication(UNITS | {"api/a": b"[]"}, marks={"Route": "2"}), changed_at=began
     )
-    await until(lambda: fleet.settled() == 2)
-    assert len(fleet.standing().acknowledged) == 200
+    await until(lambda: fleet.standing().settled == 2)
+    assert fleet.standing().having(2) == 200
     assert operator.server.streams() == {CLASS: 200}
     assert operator.measures.seconds
     await operator.close()
@@ -292,7 +290,8 @@ async def test_listeners_hear_of_what_status_can_tell_and_of_no_more(
         await stream.say(
             Acknowledgement(digest="x", content=said.content, marks={"Route": str(mark)})
         )
-    await until(lambda: operator.server.reports(CLASS)["pod-1"].marks == {"Route": "4"})
+    fleet = operator.server.fleet(CLASS)
+    await until(lambda: (said := fleet.said("pod-1")) is not None and said.marks == {"Route": "4"})
     assert len(heard) == count
     operator.server.publish(CLASS, publication(UNITS, marks={"Route": "9"}))
     assert len(heard) == count
