@@ -112,8 +112,13 @@ lock: $(READY) ## Resolve pyproject.toml again into requirements/
 # Wheels are for the Python and platform of this machine.
 wheels: $(READY) ## What both images install, in wheels/ (WHEELS=DIR: elsewhere)
 	rm -rf '$(WHEELS)'
+	mkdir -p '$(WHEELS)'
+	@# The image's Python may be an earlier patch of this one: what only that needs comes along.
+	sed -E "s/ ; python_full_version < '3[.][0-9]+[.][0-9]+'//" requirements/operator.txt \
+		requirements/dataplane.txt >'$(WHEELS)/lock.txt'
 	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --require-hashes \
-		-r requirements/operator.txt -r requirements/dataplane.txt --wheel-dir '$(WHEELS)'
+		-r '$(WHEELS)/lock.txt' --wheel-dir '$(WHEELS)'
+	rm '$(WHEELS)/lock.txt'
 	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps \
 		--no-build-isolation --wheel-dir '$(WHEELS)' .
 

@@ -114,18 +114,21 @@ class Settings:
     """Header fields of an upstream's response."""
 
 
-def cpu_limit(cgroup: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
+def cpu_limit(cgroup: Path = Path("/sys/fs/cgroup")) -> int:
     """Whole processors this process may use: affinity, and the container's quota rounded up."""
     try:
         count = len(os.sched_getaffinity(0))
     except AttributeError:  # not Linux
         count = os.cpu_count() or 1
-    try:
-        quota, period = cgroup.read_text().split()
-        if quota != "max":
-            count = min(count, math.ceil(int(quota) / int(period)))
-    except (OSError, ValueError):
-        pass  # no cgroup v2: affinity is all there is to know
+    # Version 2 has both numbers in one file; of version 1 there are nodes still.
+    for names in (("cpu.max",), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us")):
+        try:
+            quota, period = " ".join((cgroup / name).read_text() for name in names).split()
+            if quota not in ("max", "-1"):
+                count = min(count, math.ceil(int(quota) / int(period)))
+            break
+        except (OSError, ValueError, ZeroDivisionError):
+            pass  # what remains is affinity
     return max(1, count)
 
 

@@ -71,7 +71,7 @@ class Grant(_Item, frozen=True):
     cap: float = 0.0
     """How far."""
     credit: float = 0.0
-    """Its share of what is left: it may overdraw so much when it cannot ask in time."""
+    """Its share of that, by demand: it may overdraw so much when it cannot ask in time."""
     more: bool = False
     """Asking again may help at once."""
     recheck_ms: float = 0.0
@@ -80,6 +80,8 @@ class Grant(_Item, frozen=True):
     """First day of the period that all of this belongs to."""
     ends_ms: float = 0.0
     """When that period ends, from now; 0: never."""
+    left: float = 0.0
+    """With whoever grants, for everybody."""
 
 
 class Use(_Item, frozen=True):

@@ -100,6 +100,10 @@ class Ledger:
             holder.leaves for holder in self.holders.values() if now - holder.seen <= self._term_ms
         )
 
+    def __len__(self) -> int:
+        """Counters that are remembered."""
+        return len(self._buckets) + len(self._quotas)
+
     def left(self, name: str) -> None:
         """A pod is gone for good: what it held need not wait for its term."""
         if self.holders.pop(name, None) is not None:
@@ -245,4 +249,5 @@ def _grant_of(known: str, offer: Offer, period: int, ends_ms: float) -> Grant:
         offer.recheck_ms,
         period,
         ends_ms,
+        offer.left,
     )

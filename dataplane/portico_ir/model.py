@@ -196,7 +196,8 @@ class ApiUnit(Struct, frozen=True, kw_only=True, tag_field="unit", tag="api"):
 
 
 class RoutesUnit(Struct, frozen=True, kw_only=True, tag_field="unit", tag="routes"):
-    """At most 500 routes. Unit id `routes/<namespace>/<Kind>/<name>/<stage or *>/<bucket>`."""
+    """At most 500 routes. Unit id `routes/<namespace>/<Kind>/<name>/<stage or *>/<bucket>`; what
+    all stages of a deployment share is `*@<deployment>`."""
 
     api: str
     """Unit id of the API."""

@@ -23,6 +23,8 @@ SPREAD: Final = 0.5
 """Part of a bucket that may lie with those who fill up by themselves."""
 REACH_S: Final = 0.5
 """How long a holder that fills up by itself may go on doing so unused."""
+RESERVE_S: Final = 1.0
+"""What is asked for in so long is nobody's share of what is left."""
 RETURN_MS: Final = 250.0
 """While others hold tokens, some may come back after so long."""
 NEVER_MS: Final = 5_000.0
@@ -58,13 +60,14 @@ class Share:
 class Offer:
     """What a holder may have: a `Grant` before it is known what of."""
 
-    __slots__ = ("cap", "credit", "more", "rate", "recheck_ms", "tokens")
+    __slots__ = ("cap", "credit", "left", "more", "rate", "recheck_ms", "tokens")
 
     def __init__(self, tokens: float, rate: float, cap: float) -> None:
         self.tokens = tokens
         self.rate = rate
         self.cap = cap
         self.credit = 0.0
+        self.left = 0.0
         self.more = False
         self.recheck_ms = 0.0
 
@@ -150,13 +153,14 @@ class Stock:
             self.forget(holder)
 
     def offer(
-        self, share: Share, ask: Ask, leaves: int, until: float, beyond: float = 0.0
+        self, share: Share, ask: Ask, leaves: int, until: float, left: float | None = None
     ) -> Offer:
         """What a holder that has just settled may have. `leaves`: workers of everybody;
-        `beyond`: what more of this counter there is elsewhere for them."""
+        `left`: what there is for them, where that is more than lies here."""
         leaves = max(leaves, share.leaves)
         free = math.floor(self.free) if self.free >= 1 else 0
-        left = free + beyond
+        if left is None:
+            left = free
         if left < 2 * leaves:
             # Near the end there are single tokens, for requests that wait, and no stocks
             # (design.md §7): whoever laid one in would keep it from others.
@@ -172,7 +176,11 @@ class Stock:
         share.held += tokens
         share.spoken = min(tokens, ask.waiting)
         share.until = until
-        offer.credit = float(math.floor(max(0.0, self.free) * share.leaves / leaves))
+        offer.left = max(0.0, self.free)
+        demand = sum(other.demand for other in self.shares.values())
+        part = share.demand / demand if demand > 0 else share.leaves / leaves
+        # Less what is asked for before all of them have heard how much is left.
+        offer.credit = float(math.floor(max(0.0, offer.left - demand * RESERVE_S) * part))
         offer.more = self.free >= 1
         if not offer.more:
             offer.recheck_ms = self._recheck(share)

@@ -39,14 +39,18 @@ def state_of(configuration: Configuration, refused: dict[str, str]) -> State:
     """What there is to show of a configuration that serves."""
     report = configuration.compiled.report
     routes = {(row.api, row.stage, row.key): row for row in report.routes}
-    conditions = {ref: _cells(ref, found, refused) for ref, found in report.conditions.items()}
+    idle = configuration.compiled.deployments.not_deployed()
+    conditions = {
+        ref: _cells(ref, found, refused, idle.get(ref, ""))
+        for ref, found in report.conditions.items()
+    }
     upstreams = configuration.compiled.snapshot.endpoints.upstreams
     unreachable = tuple(sorted(name for name, endpoints in upstreams.items() if not endpoints))
     return State(routes, conditions, unreachable)
 
 
 def _cells(
-    ref: ObjectRef, conditions: Sequence[Condition], refused: dict[str, str]
+    ref: ObjectRef, conditions: Sequence[Condition], refused: dict[str, str], idle: str
 ) -> tuple[str, ...]:
     by_type = {condition.type: condition for condition in conditions}
     accepted = by_type.get(ConditionType.ACCEPTED)
@@ -54,7 +58,9 @@ def _cells(
     messages = [f"{c.reason}: {c.message}" for c in conditions if c.status != "True" and c.message]
     unit = f"/{ref.namespace}/{ref.kind}/{ref.name}"
     reasons = [reason for name, reason in refused.items() if unit in f"{name}/"]
-    programmed = "False" if reasons else "True"
+    programmed = "False" if reasons or idle else "True"
+    if idle and not any(idle in message for message in messages):
+        messages.append(f"NotDeployed: {idle}")
     if accepted is not None and accepted.status != "True":
         programmed = "False"
     return (

@@ -17,25 +17,21 @@ from portico_compiler.manifests.kinds import KINDS
 from portico_compiler.memo import Memo
 from portico_compiler.passes import table
 from portico_compiler.passes.accept import accept
-from portico_compiler.passes.access_units import access_units
-from portico_compiler.passes.api_keys import api_keys
 from portico_compiler.passes.apis import claim
 from portico_compiler.passes.assemble import assemble
 from portico_compiler.passes.authorizers import attach
 from portico_compiler.passes.belonging import class_names
-from portico_compiler.passes.captures import Ground, captures, current
+from portico_compiler.passes.captures import Ground
 from portico_compiler.passes.conflicts import group
 from portico_compiler.passes.consequences import consequences
+from portico_compiler.passes.credentials import Credentials
 from portico_compiler.passes.deployed import DeploymentReport
 from portico_compiler.passes.deployments import Deployments
 from portico_compiler.passes.domains import claim_domains
 from portico_compiler.passes.endpoints import endpoints
 from portico_compiler.passes.gateway import ground
 from portico_compiler.passes.shards import CompiledApi, compile_api
-from portico_compiler.passes.signers import signer_units, users_of
 from portico_compiler.passes.stages import stages_of
-from portico_compiler.passes.store import store_unit, stores
-from portico_compiler.passes.usage_plans import usage_plans
 from portico_compiler.problems import ObjectRef, Problem
 from portico_compiler.world import Settings, World
 from portico_ir.model import Snapshot
@@ -91,43 +87,27 @@ def compile(world: World, memo: Memo | None = None) -> Compiled:  # noqa: A001
         for ref, plan in sorted(claims.plans.items())
         if not settings.classes or plan.class_name in settings.classes
     ]
-    plans = usage_plans(inventory, claims.plans, known, stages.plans)
-    keys = api_keys(inventory, plans, memo)
-    users = users_of(inventory)
-    settled = stores(inventory, secrets=bool(settings.today))
+    credentials = Credentials(inventory, claims.plans, known, stages.plans, settings, memo)
     upstreams = frozenset().union(*(api.upstreams for api in apis))
     reachable = endpoints(sorted(upstreams, key=lambda u: u.id), inventory, settings, memo)
 
     def snapshot(name: str, own: list[CompiledApi]) -> Snapshot:
-        gateway = base.for_data_plane(name).unit
-        served = [api.plan for api in own]
-        access = access_units(plans, keys, {p.document.object.uid for p in served}, name, memo)
-        signers = signer_units(users, served, inventory, gateway, settings.today, name, memo)
-        units = {**access, **signers, **store_unit(settled, base.for_data_plane(name))}
-        return assemble(gateway, own, units, reachable, settings)
+        on = base.for_data_plane(name)
+        units = credentials.units(name, [api.plan for api in own], on)
+        return assemble(on.unit, own, units, reachable, settings)
 
     snapshots = {name: snapshot(name, own) for name, own in _by_data_plane(apis, settings).items()}
 
     problems = [p for d in documents for p in d.problems]
     problems += (*base.problems, *claims.problems, *domains, *stages.problems, *groups.problems)
-    problems += (*guards.problems, *plans.problems, *keys.problems, *users.problems)
-    problems += settled.problems
+    problems += (*guards.problems, *credentials.problems)
     problems += [p for api in apis for p in api.problems]
     under = Ground(inventory, groups, problems, settings)
-    waiting = captures(deployments, under, apis, memo)
-    problems += (*deployments.problems, *waiting.problems)
+    deployed = DeploymentReport(deployments, apis, under, memo)
+    problems += deployed.problems
     memo.close()
     classes = partial(class_names, documents, base)
-    return Compiled(
-        snapshots,
-        _report(documents, problems, apis, world, classes),
-        DeploymentReport(
-            deployments,
-            waiting.candidates,
-            apis,
-            lambda api: current(api, under),
-        ),
-    )
+    return Compiled(snapshots, _report(documents, problems, apis, world, classes), deployed)
 
 
 def _by_data_plane(apis: list[CompiledApi], settings: Settings) -> dict[str, list[CompiledApi]]:

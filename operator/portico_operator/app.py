@@ -37,7 +37,7 @@ from portico_operator.delivery.server import StreamServer
 from portico_operator.health import HealthServer
 from portico_operator.metrics import Metrics
 from portico_operator.reconciler import Publication, Reconciler
-from portico_operator.settings import OperatorSettings
+from portico_operator.settings import DataPlane, OperatorSettings
 from portico_operator.status_loop import StatusLoop
 from portico_operator.store import Store
 from portico_operator.stream_tls import StreamTls
@@ -60,15 +60,7 @@ class App:
         self.lease = Lease(
             self.client, settings.namespace, settings.lease, settings.identity, settings.terms
         )
-        self.pods = {
-            plane.class_name: PodWatch(
-                self.client,
-                settings.namespace,
-                plane.name,
-                partial(self._pods_changed, plane.class_name),
-            )
-            for plane in settings.data_planes
-        }
+        self.pods = {plane.class_name: self._pod_watch(plane) for plane in settings.data_planes}
         """By class."""
         access = Access(TokenReviewer(self.client), self, time.time)
         build = _build(_compiler_settings(settings))
@@ -87,29 +79,8 @@ class App:
             published=self._published,
             measures=self.metrics,
         )
-        self.status = StatusLoop(
-            self.store,
-            Herald(
-                self.client,
-                StatusWriter(self.client, self.lease.is_leader),
-                find=self._object,
-                provisional=self._provisional,
-                leads=self.lease.is_leader,
-                instance=settings.identity,
-            ),
-            standings=self._standings,
-            leads=self.lease.is_leader,
-            restored=self._touch,
-            wrote=self.metrics.status_written,
-            patience=settings.patience,
-        )
-        self.captures = CaptureLoop(
-            self.store,
-            RevisionStore(self.client, self.lease.is_leader, settings.watch_namespaces),
-            leads=self.lease.is_leader,
-            refresh=self.intake.refresh,
-            classes=self.pods.keys,
-        )
+        self.status = self._status_loop(settings)
+        self.captures = self._deployments(settings)
         self.tls = StreamTls(
             self.server,
             ClusterVault(self.client, settings.namespace, settings.ca_secret, settings.ca_bundle),
@@ -122,6 +93,39 @@ class App:
         )
         self._tasks: dict[str, asyncio.Task[Any]] = {}
         self._number_gauges()
+
+    def _pod_watch(self, plane: DataPlane) -> PodWatch:
+        changed = partial(self._pods_changed, plane.class_name)
+        return PodWatch(self.client, self.settings.namespace, plane.name, changed)
+
+    def _status_loop(self, settings: OperatorSettings) -> StatusLoop:
+        leads = self.lease.is_leader
+        writer = Herald(
+            self.client,
+            StatusWriter(self.client, leads),
+            find=self._object,
+            provisional=self._provisional,
+            leads=leads,
+            instance=settings.identity,
+        )
+        return StatusLoop(
+            self.store,
+            writer,
+            standings=self._standings,
+            leads=leads,
+            restored=self._touch,
+            wrote=self.metrics.status_written,
+            patience=settings.patience,
+        )
+
+    def _deployments(self, settings: OperatorSettings) -> CaptureLoop:
+        return CaptureLoop(
+            self.store,
+            RevisionStore(self.client, self.lease.is_leader, settings.watch_namespaces),
+            leads=self.lease.is_leader,
+            refresh=self.intake.refresh,
+            classes=self.pods.keys,
+        )
 
     async def __aenter__(self) -> Self:
         await self.client.__aenter__()

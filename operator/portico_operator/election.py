@@ -59,6 +59,8 @@ class Election:
         self.identity = identity
         self.terms = terms
         self._record: Record | None = None
+        self._deleted: Record | None = None
+        """The Lease as it was, while there is none: its holder need not know yet."""
         self._seen = float("-inf")
         """When the record was first seen as it is."""
         self._held_until = float("-inf")
@@ -76,6 +78,7 @@ class Election:
     def observed(self, record: Record | None, now: float) -> None:
         """The Lease was read (None: there is none)."""
         if record != self._record:
+            self._deleted = self._record if record is None else None
             self._record = record
             self._seen = now
         if record is None or record.holder != self.identity:
@@ -85,15 +88,22 @@ class Election:
         """What to write now; None: somebody else holds it."""
         record = self._record
         if record is None:
-            return Write(self.identity, 0, "", True)
+            known = self._deleted
+            if known is None or known.holder in ("", self.identity) or self._is_over(known, now):
+                return Write(self.identity, 0, "", True)
+            return None
         if record.holder == self.identity:
             # After a restart under the same name this is a renewal like any other.
             return Write(self.identity, record.transitions, record.version, False)
-        # A foreign duration of zero or of days would be somebody's mistake; it is taken as ours.
-        patience = record.duration if 0 < record.duration <= 300 else self.terms.duration
-        if not record.holder or now - self._seen >= patience:
+        if not record.holder or self._is_over(record, now):
             return Write(self.identity, record.transitions + 1, record.version, True)
         return None
+
+    def _is_over(self, record: Record, now: float) -> bool:
+        """Whether its holder has been silent for as long as it may lead."""
+        # A foreign duration of zero or of days would be somebody's mistake; it is taken as ours.
+        patience = record.duration if 0 < record.duration <= 300 else self.terms.duration
+        return now - self._seen >= patience
 
     def written(self, record: Record, sent: float) -> None:
         """A write that was sent at `sent` succeeded; the Lease now says this."""

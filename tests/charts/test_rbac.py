@@ -57,7 +57,7 @@ def expected(*more: str) -> set[Line]:
         scope, group, resource, verbs, reason = row.split(maxsplit=4)
         assert reason
         resource, _, name = resource.partition("=")
-        names = (name,) if name else ()
+        names: tuple[str, ...] = (name,) if name else ()
         if name == "OURS":
             names = tuple(sorted(f"{found.plural}.{found.group}" for found in OURS.values()))
         for verb in verbs.split(","):

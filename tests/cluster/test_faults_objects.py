@@ -22,9 +22,7 @@ PETS: dict[str, Any] = {"integration": {"service": {"name": "pets", "port": 80}}
 
 
 @pytest.fixture(scope="module")
-def fleet(
-    breakable: ControlPlane, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Fleet]:
+def fleet(breakable: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     """One operator and two pods that serve `GET /steady` of the API `shop`."""
     with Fleet.made(breakable, tmp_path_factory.mktemp("objects")) as made:
         made.operator("one").ready()

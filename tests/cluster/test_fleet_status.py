@@ -17,6 +17,8 @@ from portico_processes import OperatorProcess, wait_until
 
 PETS: dict[str, Any] = {"integration": {"service": {"name": "pets", "port": 80}}}
 PROPAGATION = "portico_propagation_seconds"
+COUNTS_PATIENCE_S = 120.0
+"""Counts move every 30 s at most."""
 
 
 @pytest.fixture
@@ -58,7 +60,8 @@ def test_counts_and_propagation_are_true(fleet: Fleet) -> None:
     )
     fleet.says("Route", "a", "Programmed", "True")
     took = operator.metric(f"{PROPAGATION}_sum") - total
-    milliseconds = f"{math.ceil(round(took, 6) * 1000)}ms"
+    # Ends of two sums: the last digit of their difference is nobody's.
+    milliseconds = {f"{math.ceil(took * 1000 + digit)}ms" for digit in (-0.001, 0, 0.001)}
 
     # The API and its Stage show it at the next turn of their counts; a scale-up is in it.
     before = fleet.version("Route", "a")
@@ -66,14 +69,13 @@ def test_counts_and_propagation_are_true(fleet: Fleet) -> None:
     fleet.ready("pod-a", "pod-b")
     for kind, name in (("RestApi", "shop"), ("Stage", "prod")):
         wait_until(
-            lambda kind=kind, name=name: shown(fleet, kind, name).get("pods") == 2,  # type: ignore[misc]
+            lambda kind=kind, name=name: shown(fleet, kind, name).get("acknowledged") == 2,  # type: ignore[misc]
             f"{kind} {name} to show two pods",
+            COUNTS_PATIENCE_S,
         )
-        assert shown(fleet, kind, name) == {
-            "pods": 2,
-            "acknowledged": 2,
-            "propagation": milliseconds,
-        }
+        said = shown(fleet, kind, name)
+        assert said.pop("propagation") in milliseconds
+        assert said == {"pods": 2, "acknowledged": 2}
     assert fleet.version("Route", "a") == before, "a scale-up writes nothing on Routes"
     settled(operator)
     assert operator.metric(f"{PROPAGATION}_count") == count + 1

@@ -1,7 +1,7 @@
 """What the e2e tests share: a cluster, the chart installed in it, the example, and a client pod.
 
-They tell one story in the order of STORY: each step finds what the one before left. So there is
-one cluster a run, and a step that fails ends the run: what follows would say nothing new.
+They tell one story in the order of STORY: each step finds what the one before left, and there is
+one cluster a run.
 """
 
 from __future__ import annotations

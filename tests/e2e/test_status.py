@@ -30,7 +30,6 @@ SPECS: dict[str, dict[str, Any]] = {
     "DomainName": {"domainNames": ["shop.test"], "certificateRef": {"name": "certificate"}},
     "ApiMapping": {"domainRef": {"name": "domainname"}, "apiRef": API, "stage": "prod"},
 }
-ACCEPTED = ("--for=condition=Accepted", "--timeout=60s")
 NAMES = {"RestApi": "shop", "HttpApi": "orders", "WebSocketApi": "talk"}
 
 
@@ -92,12 +91,20 @@ def test_every_kind_has_a_status(petstore: Installation) -> None:
             return "Accepted" in conditions(item) and current == item["metadata"]["generation"]
 
         eventually(told, f"status of {kind}")
-    # Taken once its API is settled: what it holds is a revision that the API owns.
-    kubectl("wait", "apideployment/apideployment", f"--namespace={PLACE}", *ACCEPTED)
-    assert petstore.get("controllerrevisions", PLACE)["items"]
     petstore.record("every-kind")
     neighbours = petstore.get("routes", "default")["items"]
     assert all(set(conditions(route).values()) == {"True"} for route in neighbours)
+
+
+def test_a_deployment_is_taken_once_its_api_is_settled(petstore: Installation) -> None:
+    """What it holds is a revision, and the API owns that."""
+    accepted = ("--for=condition=Accepted", "--timeout=60s", f"--namespace={PLACE}")
+    petstore.bed.kubectl("wait", "apideployment/apideployment", *accepted)
+    owner = petstore.get("restapis/shop", PLACE)["metadata"]["uid"]
+    revisions = petstore.get("controllerrevisions.apps", PLACE)["items"]
+    assert owner in {
+        one["uid"] for item in revisions for one in item["metadata"]["ownerReferences"]
+    }
 
 
 def test_a_mistake_is_told_on_its_object_and_nowhere_else(petstore: Installation) -> None:

@@ -7,13 +7,13 @@ from installation import NAMESPACE, Installation
 from kubernetes_api import OURS
 from pod_client import PodClient
 
-OWNED = ("apps", "v1", "controllerrevisions")
+REVISIONS = "controllerrevisions.apps"
 
 
 def objects(installation: Installation) -> dict[str, str]:
     """Every object of our kinds, and every ControllerRevision: name to uid."""
     found = {}
-    for plural in (*(f"{plural}.portico.dev" for plural in OURS.values()), "controllerrevisions"):
+    for plural in (*(f"{plural}.portico.dev" for plural in OURS.values()), REVISIONS):
         for item in installation.get(plural)["items"]:
             metadata = item["metadata"]
             key = f"{plural} {metadata.get('namespace', '')}/{metadata['name']}"

@@ -235,9 +235,7 @@ ROWS: tuple[Row, ...] = (
     ),
 )
 
-POLICY = (
-    '{"Statement": {"Effect": "Allow", "Principal": "*", "Action": "*", "Resource": "*"}}'
-)
+POLICY = '{"Statement": {"Effect": "Allow", "Principal": "*", "Action": "*", "Resource": "*"}}'
 GOOD: tuple[tuple[str, dict[str, Any]], ...] = (
     *(
         ("Route", key(text, api).spec)

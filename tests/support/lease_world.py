@@ -20,7 +20,7 @@ from portico_dataplane.workers.leasing import Leasing
 from portico_ir.leases import Ask, Exchange, Grant, Requests
 from portico_ir.ledger import Ledger
 
-BEGIN_MS: Final = 1_795_392_000_000.0
+BEGIN_MS: Final = 1_795_435_200_000.0
 """A Monday noon of 2026, UTC."""
 CHANNEL_S: Final = 0.0003
 """Between a worker and its supervisor, one way."""

@@ -72,7 +72,8 @@ def supplies() -> Supplies:
     """Where everything lies, or will; fetches nothing."""
     folder = programs(PROGRAMS)
     base = CACHE / f"base-{_suite()}.tar"
-    key = _digest(_files(), str(folder), str(base))
+    # The Makefile says which wheels there are.
+    key = _digest([*_files(), ROOT / "Makefile"], str(folder), str(base))
     return Supplies(folder, base, CACHE / f"images-{key}.tar", CACHE / f"context-{key}")
 
 

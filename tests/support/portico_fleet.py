@@ -139,12 +139,12 @@ class Fleet:
         self._options[name] = options
         return made
 
-    def restart(self, operator: OperatorProcess) -> OperatorProcess:
+    def restart(self, operator: OperatorProcess, **environ: str) -> OperatorProcess:
         """The same replica again: another process, at the same address."""
         operator.kill()
         self.operators.remove(operator)
         port = int(operator.address.rpartition(":")[2])
-        return self.operator(operator.name, *self._options[operator.name], port=port)
+        return self.operator(operator.name, *self._options[operator.name], port=port, **environ)
 
     def authority(self) -> Path:
         """The CA bundle as a pod mounts it, once an operator has made it."""
@@ -264,9 +264,7 @@ class Fleet:
         """A pod that is fed by the operators at these addresses (all); started, not yet ready."""
         addresses = operators or [operator.address for operator in self.operators]
         token, authority = self.token(name), authority or self.authority()
-        made = PodProcess.start(
-            name, self.folder, addresses, token, authority, *options, **environ
-        )
+        made = PodProcess.start(name, self.folder, addresses, token, authority, *options, **environ)
         self._started.append(made)
         self.pods[name] = made
         return made

@@ -58,6 +58,7 @@ class Line:
         "ends_at",
         "id",
         "known",
+        "left",
         "limit",
         "more",
         "period",
@@ -65,6 +66,7 @@ class Line:
         "settled_at",
         "spent",
         "stock",
+        "told",
         "until",
         "used",
         "waiting",
@@ -77,6 +79,9 @@ class Line:
         self.spent = 0.0
         """Since the last exchange."""
         self.credit = 0.0
+        """Share of what is left with the store, to live on while nobody can be asked."""
+        self.left = 0.0
+        """With the store, for all pods."""
         self.more = False
         self.recheck_at = 0.0
         self.known = False
@@ -86,6 +91,8 @@ class Line:
         self.asked = False
         self.used = False
         """Since the last exchange."""
+        self.told = 0.0
+        """The demand that the store was told of."""
         self.settled_at = -math.inf
         self.until = math.inf
         """Then the store believes that all of it has come back."""
@@ -151,7 +158,7 @@ class Broker:
                 self._pressing[line.id] = line
             else:
                 answers.append(self._answer(line, worker, ask, now))
-                if self._wants(line, now) > 0 and self._is_low(line, now):
+                if self._is_pressing(line, now):
                     self._pressing[line.id] = line
         return answers
 
@@ -277,15 +284,26 @@ class Broker:
         elif now >= line.ends_at:
             self._begin(line, 0, now)
         if line.limit != ask.limit:
-            line.limit = ask.limit
-            self._pressing[line.id] = line
+            self._set_limit(line, ask.limit, now)
         return line
+
+    def _set_limit(self, line: Line, limit: Limit, now: float) -> None:
+        """The configuration has changed: what was had under the old limit may be too much."""
+        line.limit = limit
+        self._pressing[line.id] = line
+        if isinstance(limit, Tokens):
+            stock = line.stock
+            stock.cap = max(1.0, min(stock.cap, limit.burst))
+            stock.free = min(stock.free, stock.cap)
+            stock.rate = min(stock.rate, limit.rate)
+        else:
+            self._begin(line, 0, now)
 
     def _begin(self, line: Line, period: int, now: float) -> None:
         """Another period: nothing of the last one counts."""
         line.stock = Stock(now, cap=math.inf)
         line.period = period
-        line.credit = 0.0
+        line.credit = line.left = 0.0
         line.ends_at = math.inf
         line.known = line.assumed = line.more = False
 
@@ -307,11 +325,14 @@ class Broker:
             share = stock.settle(worker, Ask(ask.id, ask.limit, demand=ask.demand), 1, now)
         if self.leaves == 1:
             offer = stock.all_of_it(share)
-            spare = line.credit
+            spare = line.credit + min(0.0, offer.tokens)
         else:
-            offer = stock.offer(share, ask, self.leaves, math.inf, line.credit)
+            left = stock.free + line.left * self.leaves / self.fleet
+            offer = stock.offer(share, ask, self.leaves, math.inf, left)
             line.spent += share.spoken
-            spare = max(0.0, stock.free) + line.credit
+            spare = line.credit + stock.free  # less what was overdrawn already
+        if self.away and not self.keeps:
+            spare = 0.0
         credit = max(0, math.floor(spare * SPIKE / self.leaves) - 1)
         more = offer.more or (line.more and not self.away)
         wait = offer.recheck_ms if stock.rate > 0 else line.recheck_at - now
@@ -381,7 +402,7 @@ class Broker:
             stock.free = min(stock.free, line.limit.burst)
             stock.cap = max(1.0, grant.cap, stock.free + stock.out)
         line.known = True
-        line.credit = grant.credit
+        line.credit, line.left = grant.credit, grant.left
         line.more = grant.more
         line.recheck_at = now + grant.recheck_ms
         line.settled_at = now
@@ -425,11 +446,16 @@ class Broker:
             return since >= ROUTINE_MS
         return since >= TERM_MS / 3 and line.known
 
-    def _is_low(self, line: Line, now: float) -> bool:
-        """What there is will not last until the next routine; a share of the rate does."""
-        if line.stock.rate > 0:
-            return False
-        return line.credit >= 1 and line.stock.free < self._demand(line) * AHEAD_S * LOW
+    def _is_pressing(self, line: Line, now: float) -> bool:
+        """The next routine is too late for it."""
+        demand, stock = self._demand(line), line.stock
+        if stock.rate > 0:
+            # It has a share of the rate; others may need what it does not need any more.
+            return demand < line.told * LOW
+        if line.left >= 2 * self.fleet:
+            return stock.free < demand * AHEAD_S * LOW
+        # Whoever has nothing asks again as soon as it may help.
+        return demand > 0 and stock.free < 1 and not line.more and now >= line.recheck_at
 
     def _demand(self, line: Line) -> float:
         return sum(share.demand for share in line.stock.shares.values())
@@ -442,6 +468,7 @@ class Broker:
     def _ask(self, line: Line, now: float) -> Ask:
         line.asked = True
         line.used = False
+        line.told = self._demand(line)
         stock = line.stock
         spent, line.spent = line.spent, 0.0
         demand = self._demand(line)
@@ -450,7 +477,7 @@ class Broker:
             # Nobody has used it for a second: it goes back.
             stock.free = min(stock.free, 0.0)
             stock.rate = 0.0
-        elif line.credit < 1:
+        elif line.left < 2 * self.fleet:
             # Near the end nobody keeps what others may be waiting for.
             stock.free = min(stock.free, 0.0)
         elif stock.free > 2 * demand * AHEAD_S + MIN_KEPT:

@@ -25,6 +25,8 @@ IDLE_MS: Final = 1_000
 """Unused for so long, a lease is given back."""
 REPORT_MS: Final = 500
 """At most this long until the pod hears what was spent."""
+UNUSED_MS: Final = 200
+"""And that a share of the rate is not used."""
 CONTENDED_MS: Final = 100
 """The same where requests are refused: shares follow demand."""
 WINDOW_MS: Final = 100
@@ -72,6 +74,7 @@ class Lease:
         "spent",
         "table",
         "tokens",
+        "used_at",
         "waiting",
         "window_at",
     )
@@ -103,6 +106,8 @@ class Lease:
         self.counted = 0
         self.window_at = 0
         self.reported_at = 0
+        self.used_at = 0
+        """When it was last reported that it is used."""
         self.asked = False
         """The answer is on its way."""
         self.active = False
@@ -116,6 +121,11 @@ class Lease:
     def period(self) -> int:
         """First day of the period; 0 for buckets."""
         return 0
+
+    @property
+    def shares(self) -> bool:
+        """It has a share of the rate, and some demand to show for it."""
+        return False
 
     def take(self, now: int) -> Taken:
         """One token."""
@@ -155,8 +165,10 @@ class Lease:
         self.fill(now)
         self.pressed = False
         attempts = self.spent + self.refused
-        if not attempts and not self.waiting and now - self.reported_at >= IDLE_MS:
+        if not attempts and not self.waiting and now - self.used_at >= IDLE_MS:
             return self._given_back()
+        if attempts or self.waiting:
+            self.used_at = now
         if self.retired and not self.waiting:
             return self._given_back()
         self._measure(attempts or self.waiting, now)
@@ -177,8 +189,11 @@ class Lease:
         self.counted += attempts
         if window >= WINDOW_MS or window < 0 or not self.demand:
             rate = self.counted * 1000 / min(max(window, WINDOW_MS), LONGEST_MS)
+            expected = self.demand * window / 1000
             # A few requests say little about how many there are.
-            weight = 1.0 if not self.demand else 0.5 if self.counted >= MANY else 0.2
+            weight = 0.5 if max(self.counted, expected) >= MANY else 0.2
+            if not self.demand or (not self.counted and expected >= MANY):
+                weight = 1.0
             self.demand += (rate - self.demand) * weight
             self.counted = 0
             self.window_at = now
@@ -236,6 +251,11 @@ class BucketLease(Lease):
         self.cap = 0.0
         self.limit = limit
         self.grace = table.share_of(limit.burst * GRACE)
+
+    @property
+    def shares(self) -> bool:
+        """It has a share of the rate, and some demand to show for it."""
+        return self.rate > 0 and self.demand > 0
 
     def set(self, limit: Tokens) -> None:
         """The configuration says so from now on."""
@@ -478,7 +498,7 @@ class Leases:
         for lease in self._active.values():
             lease.retired = True
             lease.asked = False
-            lease.reported_at = -IDLE_MS
+            lease.used_at = -IDLE_MS
         self._pressed = list(self._active.values())
         return self.due(now, everything=False)
 
@@ -486,6 +506,8 @@ class Leases:
         """An answer has come; returns whom it is for."""
         lease = self._known.get(grant.id)
         if lease is not None:
+            if not lease.active:  # it came late: what it brings is not to be forgotten
+                self.activate(lease)
             lease.granted(grant, now)
             if lease.waiting:
                 return lease
@@ -512,6 +534,11 @@ def _nobody() -> None:
 
 def _is_due(lease: Lease, now: int) -> bool:
     since = now - lease.reported_at
-    if lease.refused:
-        return since >= CONTENDED_MS or since < 0
-    return since >= (REPORT_MS if lease.spent else IDLE_MS) or since < 0
+    if since < 0:
+        return True
+    if lease.refused and not lease.period:
+        return since >= CONTENDED_MS
+    if lease.spent or lease.refused:
+        return since >= REPORT_MS
+    # A share of the rate that nobody uses is missing elsewhere.
+    return since >= IDLE_MS or (lease.shares and since >= UNUSED_MS)

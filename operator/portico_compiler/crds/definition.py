@@ -204,7 +204,8 @@ def status(kind: Kind) -> Schema:
         "properties": {
             "observedGeneration": _count("Generation that this status speaks of."),
             "conditions": {
-                "description": "Accepted, ResolvedRefs, Implemented, Programmed.",
+                "description": "Accepted, ResolvedRefs, Implemented, Programmed; of Stages also "
+                "Established, of classes Served.",
                 "type": "array",
                 "items": _CONDITION,
                 "x-kubernetes-list-type": "map",

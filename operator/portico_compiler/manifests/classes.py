@@ -94,7 +94,7 @@ class PorticoClassSpec(Shape, frozen=True, kw_only=True):
     account_throttle: Throttle | None = None
     """Token bucket of everything together."""
     allowed_domains: tuple[AllowedDomain, ...] = ()
-    """Who may claim which domains."""
+    """Who may claim which domains; none: anybody any that is not under a baseDomain."""
     egress: Egress | None = None
     """Where `url` targets may lead."""
     trusted_proxies: Annotated[tuple[Cidr, ...], Meta(max_length=1000)] = ()

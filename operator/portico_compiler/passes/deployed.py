@@ -1,18 +1,19 @@
 """What is served of the current state of every API, for status.
 
-Called when a report is read. An API whose Stages all serve deployments is deployed as long as one
-of those holds the very state that is current; a Route, as long as one of them holds it as it is.
-Promises: where nothing serves what is current, the message names the Stages and what each of them
-serves instead (design.md §3, Status).
+Made at the end of a compile, asked when a report is read. An API whose Stages all serve
+deployments is deployed as long as one of those holds the very state that is current; a Route, as
+long as one of them holds it as it is. Promises: where nothing serves what is current, the message
+names the Stages and what each of them serves instead (design.md §3, Status).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from portico_compiler.inventory import Document
-from portico_compiler.passes.captures import Candidate
+from portico_compiler.memo import Memo
+from portico_compiler.passes.captures import Ground, captures, current
 from portico_compiler.passes.deployments import Deployments, Taken
 from portico_compiler.passes.shards import CompiledApi
 from portico_compiler.problems import ObjectRef
@@ -39,13 +40,16 @@ class DeploymentReport:
     def __init__(
         self,
         deployments: Deployments,
-        candidates: tuple[Candidate, ...],
         apis: list[CompiledApi],
-        capture: Callable[[CompiledApi], Captured | str],
+        ground: Ground,
+        memo: Memo,
     ) -> None:
+        waiting = captures(deployments, ground, apis, memo)
+        self.problems = (*deployments.problems, *waiting.problems)
+        """Of Stages and ApiDeployments."""
         self.taken: Mapping[ObjectRef, Taken] = deployments.taken
         """What each ApiDeployment holds."""
-        self.candidates = candidates
+        self.candidates = waiting.candidates
         """What the leader may take."""
         self.named = frozenset(deployments.named)
         """Namespace and name of every revision that somebody names."""
@@ -56,13 +60,13 @@ class DeploymentReport:
         self._unserved = deployments.unserved
         self._pinned = deployments.pinned
         self._apis = apis
-        self._capture = capture
+        self._ground = ground
 
     def capture(self, ref: ObjectRef) -> Captured | str:
         """The current state of an API; or why it cannot be taken."""
         for api in self._apis:
             if api.plan.document.ref == ref:
-                return self._capture(api)
+                return current(api, self._ground)
         return f"{ref} is not served"
 
     def not_deployed(self) -> dict[ObjectRef, str]:

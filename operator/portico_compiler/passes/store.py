@@ -52,9 +52,7 @@ def stores(inventory: Inventory, *, secrets: bool) -> Stores:
             found = _password(document.ref, store.redis.secret_ref, inventory, problems)
             password = found if secrets else None
             redis = RedisStore(url=Redacted(store.redis.url), password=password)
-        unit = StoreUnit(
-            name=document.ref.name, redis=redis, keep=store.failure_mode == "Keep"
-        )
+        unit = StoreUnit(name=document.ref.name, redis=redis, keep=store.failure_mode == "Keep")
         data = codec.encode(unit)
         units[document.ref.name] = Encoded(msgspec.Raw(data), codec.digest(data))
     return Stores(units, tuple(problems))

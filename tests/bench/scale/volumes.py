@@ -14,7 +14,7 @@ from scale.bed import NAMESPACE, PATIENCE_S, PODS, Bed
 from scale.edits import PAUSE_S
 from scale.measures import Row, slope
 from scale.sizes import Size
-from scale.watching import Watching
+from route_watch import RouteWatch
 from scale.world import PART, PARTS
 
 QUIET_S = 5.0
@@ -34,7 +34,7 @@ def applied(bed: Bed, size: Size) -> list[Row]:
     total = size.many.total
     costs = bed.costs()
     row = Row(f"kubectl wait ({PARTS} at once) on {total:,} applied Routes", 90, "s")
-    watching = Watching(bed.plane, NAMESPACE)
+    watching = RouteWatch(bed.plane, NAMESPACE)
     try:
         with ThreadPoolExecutor(PARTS) as pool:
             said = [pool.submit(_kubectl_wait, bed, part) for part in range(PARTS)]
@@ -152,7 +152,7 @@ def status_writes(bed: Bed, size: Size) -> list[Row]:
     shape = size.ensure_many(bed)
     bed.settle()
     row = Row("status writes per Route and edit (most)", 1, "writes")
-    watching = Watching(bed.plane, NAMESPACE)
+    watching = RouteWatch(bed.plane, NAMESPACE)
     try:
         chosen = [(n % shape.apis, n // shape.apis) for n in range(size.edits)]
         for api, number in chosen:
@@ -178,7 +178,7 @@ def scale_up(bed: Bed, size: Size) -> list[Row]:
     size.ensure_many(bed)
     bed.settle()
     row = Row("writes on Routes at a scale-up of the data plane", 0, "writes")
-    watching = Watching(bed.plane, NAMESPACE)
+    watching = RouteWatch(bed.plane, NAMESPACE)
     try:
         bed.start_pod("pod-more")
         bed.fleet.ready(*PODS, "pod-more")

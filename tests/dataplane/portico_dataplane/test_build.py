@@ -22,10 +22,11 @@ from portico_dataplane.effects.dialer import Dialer
 from portico_dataplane.http.deadlines import Deadlines
 from portico_dataplane.http.pools import Upstreams
 from portico_dataplane.http.targets import Targets
+from portico_dataplane.policies.resource_policy import ResourcePolicy
 from portico_dataplane.runtime import ApiRuntime, RouteRuntime, Runtime
 from portico_dataplane.settings import Settings
 from portico_ir import codec
-from portico_ir.access import IdentitySource, JwtAuthorizer
+from portico_ir.access import IdentitySource, JwtAuthorizer, PolicyDocument, Statement
 from portico_ir.model import (
     AccessLog,
     ApiKind,
@@ -878,3 +879,26 @@ async def test_it_knows_whose_authorizers_are_in_place() -> None:
     assert len(served.chain) == 1
     await building.of(site(REST, "shop", (route(REST, "GET /a"),)))
     assert building.builder.authorizers == frozenset()
+
+
+async def test_an_edit_of_a_resource_policy_reaches_every_route(building: Build) -> None:
+    """AWS §3.21: it stands in the chain of each route of the stage."""
+
+    def fenced(*statements: Statement) -> dict[str, Unit]:
+        policy = PolicyDocument(statements=statements)
+        stage = Stage(name="$default", shards=(shard_id(REST, "shop"),), policy=policy)
+        return site(REST, "shop", (get("/a"), get("/b")), stages=(stage,))
+
+    def policies(runtime: Runtime) -> list[object]:
+        found = [at(runtime, path) for path in ("/a", "/b")]
+        return [
+            one._policy for r in found if r for one in r.chain if isinstance(one, ResourcePolicy)
+        ]
+
+    everybody = Statement(allow=True, actions=("*",), resources=("*",), principals=("*",))
+    first = policies(await building.of(fenced(everybody)))
+    assert len(first) == 2
+    assert first[0] is first[1]
+    assert policies(await building.of(fenced(everybody)))[0] is first[0]
+    assert policies(await building.of(fenced()))[0] is not first[0]
+    assert policies(await building.of(shop((get("/a"), get("/b"))))) == []

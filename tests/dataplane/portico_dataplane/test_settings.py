@@ -92,22 +92,32 @@ def test_both_ports_may_be_left_to_the_system() -> None:
     assert parse([*NEEDED, "--port", "0", "--admin-port", "0"], {}).port == 0
 
 
+def quota_of(folder: Path, version: int, text: str) -> Path:
+    """A cgroup file system of either version that says this."""
+    if version == 2:
+        (folder / "cpu.max").write_text(text)
+    else:
+        (folder / "cpu").mkdir()
+        words = (*text.replace("max", "-1").split(" ", 1), "")
+        (folder / "cpu" / "cpu.cfs_quota_us").write_text(f"{words[0]}\n")
+        (folder / "cpu" / "cpu.cfs_period_us").write_text(words[1])
+    return folder
+
+
+@pytest.mark.parametrize("version", [1, 2])
 @pytest.mark.parametrize(
     ("text", "most"), [("150000 100000\n", 2), ("50000 100000\n", 1), ("100 100000\n", 1)]
 )
 def test_the_cpu_limit_is_the_containers_quota_rounded_up(
-    tmp_path: Path, text: str, most: int
+    tmp_path: Path, version: int, text: str, most: int
 ) -> None:
-    (tmp_path / "cpu.max").write_text(text)
-
-    assert 1 <= cpu_limit(tmp_path / "cpu.max") <= most
+    assert 1 <= cpu_limit(quota_of(tmp_path, version, text)) <= most
 
 
-@pytest.mark.parametrize("text", ["max 100000\n", "", "what is this\n"])
-def test_without_a_quota_affinity_counts(tmp_path: Path, text: str) -> None:
-    (tmp_path / "cpu.max").write_text(text)
-
-    assert cpu_limit(tmp_path / "cpu.max") == cpu_limit(tmp_path / "absent")
+@pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.parametrize("text", ["max 100000\n", "", "what is this\n", "100000 0\n"])
+def test_without_a_quota_affinity_counts(tmp_path: Path, version: int, text: str) -> None:
+    assert cpu_limit(quota_of(tmp_path, version, text)) == cpu_limit(tmp_path / "absent")
 
 
 def test_settings_cannot_change() -> None:

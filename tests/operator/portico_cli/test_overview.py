@@ -93,6 +93,23 @@ def test_what_a_data_plane_refuses_is_not_programmed(session: Session) -> None:
     assert ["restapi.portico.dev/shop", "True", "True", "False", "no"] in [x.split() for x in lines]
 
 
+def test_what_no_stage_serves_is_not_programmed(session: Session) -> None:
+    stage = (
+        f"{HEAD}Stage\nmetadata: {{name: prod}}\nspec: {{apiRef: {{name: shop}}, stageName: prod, "
+        "deploymentRef: {name: gone}}\n"
+    )
+    alone = API + "spec: {defaultStage: Never}\n"
+    lines = session.show(alone, route("a", "GET /a"), stage)
+    rows = {line.split()[0]: line for line in lines if ".portico.dev/" in line}
+    for name in ("restapi.portico.dev/shop", "route.portico.dev/a", "stage.portico.dev/prod"):
+        assert "False" in rows[name].split()
+    assert (
+        "NotDeployed: no Stage serves the current routes: Stage prod" in rows["route.portico.dev/a"]
+    )
+    # What its own condition says already is not said twice.
+    assert rows["stage.portico.dev/prod"].count("there is no ApiDeployment") == 1
+
+
 def test_long_tables_are_cut(session: Session) -> None:
     lines = session.show(API, *(route(f"r{n}", f"GET /r{n}") for n in range(250)))
     assert "… and 50 more routes" in lines

@@ -97,6 +97,33 @@ def test_seeing_another_holder_ends_leading_at_once() -> None:
     assert not first.leads(0.1)
 
 
+def test_a_lease_that_is_deleted_is_its_holder_s_to_make_again() -> None:
+    """The holder leads until it looks: nobody else may begin before it has."""
+    server, first, second = Server(), Election("a", TERMS), Election("b", TERMS)
+    step(first, server, 0.0)
+    step(second, server, 1.0)
+    server.record = None
+    step(second, server, 2.0)
+    assert first.leads(2.0)
+    assert server.record is None
+    step(first, server, 3.0)
+    step(second, server, 3.0)
+    assert first.leads(3.0)
+    assert not second.leads(3.0)
+
+
+def test_a_lease_that_is_deleted_with_its_holder_is_taken_in_the_end() -> None:
+    server, first, second = Server(), Election("a", TERMS), Election("b", TERMS)
+    step(first, server, 0.0)
+    step(second, server, 1.0)
+    server.record = None
+    step(second, server, 5.0)
+    step(second, server, 14.9)
+    assert not second.leads(14.9)
+    step(second, server, 15.0)
+    assert second.leads(15.0)
+
+
 def test_a_senseless_duration_of_another_is_taken_as_ours() -> None:
     for duration in (0.0, -5.0, 1e9):
         one = Election("a", TERMS)

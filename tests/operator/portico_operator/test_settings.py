@@ -33,6 +33,12 @@ def test_arguments() -> None:
     assert settings.terms.margin < settings.terms.duration / 2
 
 
+def test_how_long_a_new_leader_hears_pods_out() -> None:
+    assert read([], {}).patience == 5
+    assert read(["--patience-seconds=0"], {}).patience == 0
+    assert read(["--patience-seconds", "7.5"], {}).patience == 7.5
+
+
 def test_data_planes() -> None:
     assert read([], {}).data_planes == (DataPlane("portico", "portico-dataplane"),)
     given = ["--data-plane=public=edge-dataplane", "--data-plane", "internal=edge-internal"]
@@ -57,6 +63,8 @@ def test_a_class_has_one_data_plane_and_an_account_one_class(
         ["--stream-port=x"],
         ["--admin-port=70000"],
         ["--lease-seconds=0"],
+        ["--patience-seconds=-1"],
+        ["--patience-seconds=soon"],
         ["--what"],
         ["--log=loud"],
         ["--data-plane=public"],

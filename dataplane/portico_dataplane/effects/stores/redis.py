@@ -46,6 +46,7 @@ _CONSTANTS: Final = {
     "scarce": stock.SCARCE,
     "spread": stock.SPREAD,
     "reach_s": stock.REACH_S,
+    "reserve_s": stock.RESERVE_S,
     "return_ms": stock.RETURN_MS,
     "never_ms": stock.NEVER_MS,
     "least_ms": stock.LEAST_MS,

@@ -153,8 +153,11 @@ local function offer(stock, share, ask)
   share[SPOKEN] = math.min(tokens, ask.waiting)
   share[UNTIL] = now + c.term
   local more = stock.free >= 1
-  local credit = math.floor(math.max(0, stock.free) * share[LEAVES] / all)
-  return { tokens, rate, cap, credit, more, more and 0 or recheck(stock, share), 0, 0 }
+  local left = math.max(0, stock.free)
+  local demand = sum(stock.shares, DEMAND)
+  local part = demand > 0 and share[DEMAND] / demand or share[LEAVES] / all
+  local credit = math.floor(math.max(0, left - demand * c.reserve_s) * part)
+  return { tokens, rate, cap, credit, more, more and 0 or recheck(stock, share), 0, 0, left }
 end
 
 -- Usage of a key in a period, from the hashes of its days.

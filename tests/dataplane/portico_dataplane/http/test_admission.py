@@ -25,7 +25,7 @@ from portico_dataplane.core.verdicts import (
 )
 from portico_dataplane.http import admission
 from portico_dataplane.runtime import RouteRuntime
-from portico_ir.model import ServiceTarget, UrlTarget
+from portico_ir.model import FromContext, ParameterMapping, ServiceTarget, UrlTarget
 from portico_ir.policies import Cors
 from raw_http import Answer, RawClient
 from raw_upstream import CLOSE, HOLD, OK, RESET, Exchange, Script, Wait
@@ -47,6 +47,24 @@ UNITS = {
             guarded(REST, "ANY /kept/{id}", by="kept"),
             guarded(REST, "ANY /nowhere", by="nowhere"),
             guarded(REST, "ANY /service", by="service"),
+            guarded(
+                REST,
+                "ANY /mapped",
+                proxied(
+                    mappings=(
+                        ParameterMapping(
+                            place="header",
+                            name="X-User",
+                            source=FromContext(name="authorizer.principalId"),
+                        ),
+                        ParameterMapping(
+                            place="querystring",
+                            name="tenant",
+                            source=FromContext(name="authorizer.tenant"),
+                        ),
+                    )
+                ),
+            ),
             route(REST, "ANY /open"),
         ),
         authorizer(),
@@ -197,6 +215,14 @@ def test_what_the_authorizer_said_reaches_the_function(engine: Serving) -> None:
     assert rest.pop("integrationLatency") >= 0
     assert rest == {"principalId": "user", "tenant": "blue", "n": "1"}
     assert http == {"lambda": {"tenant": "blue", "n": 1}}
+
+
+def test_what_the_authorizer_said_is_mapped(engine: Serving) -> None:
+    engine.upstream.scripts[ASKED] = (returns(policy(context={"tenant": "blue"})),)
+    assert ask(engine, b"X-User: forged", target="/mapped").status == 200
+    (call,) = passed_on(engine)
+    assert call.all("x-user") == [b"user"]
+    assert call.target == b"/mapped?tenant=blue"
 
 
 # --- the body meanwhile -----------------------------------------------------------------------

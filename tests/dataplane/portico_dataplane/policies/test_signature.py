@@ -14,6 +14,7 @@ from botocore.credentials import Credentials as Keys
 from portico_dataplane.core import sigv4
 from portico_dataplane.core.caller import Caller
 from portico_dataplane.core.credentials import Credentials, Directory, KnownSigner
+from portico_dataplane.core.judgement import Policy
 from portico_dataplane.core.messages import Request
 from portico_dataplane.core.verdicts import CONTINUE, NeedBody, Reject, Verdict
 from portico_dataplane.policies.signature import SignaturePolicy
@@ -301,3 +302,29 @@ def test_the_event_of_format_2() -> None:
     assert request.caller.event is not None
     assert request.caller.event["iam"]["userArn"] == ARN
     assert request.caller.event["iam"]["accessKey"] == KEY_ID
+
+
+@pytest.mark.parametrize(
+    ("principal", "effect", "own", "expected"),
+    [
+        (ARN, "Allow", None, "allow"),
+        ("000000000000", "Allow", None, "allow"),
+        ("arn:aws:iam::000000000000:user/default/x", "Allow", None, "deny"),
+        ("arn:aws:iam::000000000000:user/default/x", "Deny", ALLOWED, "allow"),
+        (ARN, "Deny", ALLOWED, "deny"),
+    ],
+)
+def test_the_api_s_own_policy_may_name_the_signer(
+    principal: str, effect: str, own: PolicyDocument | None, expected: str
+) -> None:
+    """AWS §3.21: it is asked when it is known who calls."""
+    bed = Bed(policy=own)
+    statement = {**allow(effect=effect), "Principal": {"AWS": principal}}
+    parsed = policydocument.parse({"Statement": statement}, "resource")
+    assert parsed.document is not None
+    bed.policy = SignaturePolicy(ApiKind.REST, bed.policy._directory, Policy(parsed.document))
+    verdict = bed.ask(bed.request(signed()))
+    assert (verdict is CONTINUE) is (expected == "allow")
+    if isinstance(verdict, Reject):
+        assert verdict.kind is ErrorKind.ACCESS_DENIED
+        assert str(verdict.message).startswith(f"User: {ARN} is not authorized")

@@ -28,7 +28,10 @@ SPEC: dict[str, Any] = {
     "egress": {"allow": ["10.0.0.0/8", "db.internal"]},
     "trustedProxies": ["192.0.2.0/24", "2001:db8::/32", "192.0.2.1"],
     "store": {
-        "redis": {"url": "redis://r:6379/0", "secretRef": {"name": "a", "namespace": "n", "key": "b"}},
+        "redis": {
+            "url": "redis://r:6379/0",
+            "secretRef": {"name": "a", "namespace": "n", "key": "b"},
+        },
         "failureMode": "Refuse",
     },
 }

@@ -27,7 +27,7 @@ def test_a_class_that_throttles_and_is_broken() -> None:
     api = manifest("RestApi", "shop")
     result = compiled(THROTTLED, api, route("a", "GET /a"), manifest("Stage", "prod", PROD))
     for kind, name in (("Route", "a"), ("Stage", "prod")):
-        status, reason, message = worlds.condition(result, kind, name, "Accepted")
+        status, reason, message = worlds.condition(result, kind, name, "ResolvedRefs")
         assert (status, reason) == ("False", "RefNotAccepted")
         assert "RestApi default/shop" in message
         assert "spec.accountThrottle" in message

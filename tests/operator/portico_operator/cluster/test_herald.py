@@ -134,7 +134,8 @@ async def test_one_address_is_one_event_whichever_stage_ends_it() -> None:
 async def test_two_leaders_write_one_event() -> None:
     """Its name follows from API and Stage, so the second is refused as already there."""
     names = set()
-    for answer in ({}, error(409, "AlreadyExists")):
+    answers: tuple[Any, ...] = ({}, error(409, "AlreadyExists"))
+    for answer in answers:
         bed = Bed()
         bed.kube.answers["POST", PATH] = answer
         await bed.write(PROD, ESTABLISHED)

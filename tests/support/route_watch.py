@@ -1,8 +1,8 @@
 """Every write on Routes, as any client of the API server sees them.
 
-Used around a stretch whose writes are counted. A write that leaves the generation as it was, is
-of the status; who edits writes the spec. Promises: nothing that was written between `begin` and
-`take` is missed.
+Used by the fault tests and by `make bench-scale` around a stretch whose writes are counted. A write that leaves the generation as it was, is
+of the status; who edits writes the spec. Promises: nothing that was written between its making and
+its closing is missed.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from kubernetes_api import GROUP_VERSION, path_of
 _LOOK_S = 0.01
 
 
-class Watching:
+class RouteWatch:
     """A watch on the Routes of one namespace, in a thread."""
 
     def __init__(self, plane: ControlPlane, namespace: str) -> None:
@@ -40,6 +40,8 @@ class Watching:
         """Writes of the status, by Route."""
         self.specs: Counter[str] = Counter()
         """Writes of the spec, by Route."""
+        self._observed: dict[str, int] = {}
+        self._backwards: list[str] = []
         self._plane = plane
         self._connection = http.client.HTTPSConnection(
             urllib.parse.urlsplit(plane.url).netloc,
@@ -65,8 +67,16 @@ class Watching:
             same = self._generations.get(name) == generation
             (self.statuses if same else self.specs)[name] += 1
         self._generations[name] = generation
+        observed = (seen.get("status") or {}).get("observedGeneration", 0)
+        if observed < self._observed.get(name, 0):
+            self._backwards.append(f"{name}: {self._observed[name]}, then {observed}")
+        self._observed[name] = observed
         if _is_programmed(seen):
             self.programmed.add(name)
+
+    def observed_backwards(self) -> list[str]:
+        """Where a status spoke of an earlier generation than the one before it did."""
+        return list(self._backwards)
 
     def until(self, reached: Callable[[], bool], patience: float) -> bool:
         """Whether it came true, after waiting no longer than this."""
