@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Generator
 import pytest
 from hypothesis import HealthCheck, settings
 
-MUST_RUN_IN_CI = frozenset({"cluster", "e2e", "nginx"})
+MUST_RUN_IN_CI = frozenset({"cluster", "e2e", "nginx", "redis"})
 """Markers of tests that need a tool: skipping is for a desk without it, never for CI."""
 
 # Examples are the same in every run of `make test`, so that a red run is red for a reason;

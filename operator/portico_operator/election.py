@@ -125,3 +125,8 @@ class Election:
     def leads(self, now: float) -> bool:
         """Whether this replica may write."""
         return now < self._held_until
+
+    def time_left(self, now: float) -> float:
+        """Seconds until another replica may lead, and so the longest that a write may take which
+        begins now; 0: this one does not lead."""
+        return self._held_until + self.terms.margin - now if self.leads(now) else 0.0

@@ -31,7 +31,8 @@ class RedisBooks:
     def __init__(self, store: RedisStore, name: str) -> None:
         self._store = store
         self._keys = RedisKeys(name)
-        self._client: Redis | RedisCluster | None = None
+        self._clients: list[Redis | RedisCluster] = []
+        """The one that is asked, and those that tell it where to go."""
 
     async def by_key(
         self, class_name: str, plan: str, first: int, end: int
@@ -71,17 +72,17 @@ class RedisBooks:
 
     async def close(self) -> None:
         """Close connections."""
-        if self._client is not None:
-            await self._client.aclose()
-            self._client = None
+        clients, self._clients = self._clients, []
+        for client in clients:
+            await client.aclose()
 
     async def _ask(self, command: str, *arguments: Any, **options: Any) -> Any:
         from redis.exceptions import RedisError
 
         try:
-            if self._client is None:
-                self._client = _connect(self._store)
-            return await getattr(self._client, command)(*arguments, **options)
+            if not self._clients:
+                self._clients = _connect(self._store)
+            return await getattr(self._clients[0], command)(*arguments, **options)
         except (RedisError, OSError, TimeoutError, BadUrl) as why:
             raise Unreachable(f"the class's Redis cannot be asked: {why}") from why
 
@@ -90,7 +91,7 @@ def _today() -> int:
     return day_of(time.time() * 1000)
 
 
-def _connect(store: RedisStore) -> Redis | RedisCluster:
+def _connect(store: RedisStore) -> list[Redis | RedisCluster]:
     from redis.asyncio import Redis, RedisCluster, Sentinel
     from redis.asyncio.cluster import ClusterNode
 
@@ -105,11 +106,10 @@ def _connect(store: RedisStore) -> Redis | RedisCluster:
         options.update(address.tls, ssl=True)
     if address.kind == "cluster":
         nodes = [ClusterNode(host, port) for host, port in address.hosts]
-        return RedisCluster(startup_nodes=nodes, **options)
+        return [RedisCluster(startup_nodes=nodes, **options)]
     if address.kind == "sentinel":
         # redis-py has no types here.
         found: Any = Sentinel(address.hosts, **options)  # type: ignore[no-untyped-call]
-        master: Redis = found.master_for(address.service, db=address.database)
-        return master
+        return [found.master_for(address.service, db=address.database), *found.sentinels]
     ((host, port), *_) = address.hosts
-    return Redis(host=host, port=port, db=address.database, **options)
+    return [Redis(host=host, port=port, db=address.database, **options)]

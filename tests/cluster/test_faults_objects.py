@@ -37,7 +37,7 @@ def fleet(breakable: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 def test_a_service_that_is_missing_and_appears(fleet: Fleet) -> None:
-    late = {"integration": {"service": {"name": "late", "port": 80}}}
+    late: dict[str, Any] = {"integration": {"service": {"name": "late", "port": 80}}}
     fleet.apply(route("late", "GET /late", **late))
     assert fleet.says("Route", "late", "ResolvedRefs", "False").reason == "ServiceNotFound"
     for pod in fleet.pods.values():
@@ -89,7 +89,7 @@ def test_a_secret_that_is_missing_and_appears(fleet: Fleet) -> None:
 
 def test_an_endpoint_slice_that_is_emptied(fleet: Fleet) -> None:
     backend = fleet.backend("emptied")
-    target = {"integration": {"service": {"name": "emptied", "port": 80}}}
+    target: dict[str, Any] = {"integration": {"service": {"name": "emptied", "port": 80}}}
     fleet.apply(route("emptied", "GET /emptied", **target))
     fleet.answers("shop", "/emptied", 200, "emptied ")
     fleet.says("Route", "emptied", "Programmed", "True")
@@ -109,7 +109,7 @@ def test_a_backend_that_is_rolled_while_no_operator_is_there(fleet: Fleet) -> No
     """The ClusterIP is an address of this machine: the new backend, as kube-proxy would choose."""
     old, new = Backend("old"), Backend("new")
     fleet.keep(old, new)
-    target = {"integration": {"service": {"name": "rolled", "port": new.port}}}
+    target: dict[str, Any] = {"integration": {"service": {"name": "rolled", "port": new.port}}}
     fleet.expose("rolled", [old], cluster_ip=new)
     fleet.apply(route("rolled", "GET /rolled", **target))
     fleet.answers("shop", "/rolled", 200, "old ")

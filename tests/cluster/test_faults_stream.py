@@ -213,7 +213,7 @@ def test_a_pod_that_refuses_a_unit_is_named_and_serves_the_old_one(
     fleet.operator("one", *QUICK).ready()
     fleet.apply(manifest("RestApi", "other"), route("plain", "GET /plain", api="other", **PETS))
     fleet.pod("pod-new")
-    fleet.pod("pod-old", **another_version(tmp_path / "before", MOCK))
+    fleet.pod("pod-old", environ=another_version(tmp_path / "before", MOCK))
     fleet.ready("pod-new", "pod-old")
     fleet.says("Route", "steady", "Programmed", "True")
     with SteadyLoad(fleet.ports(), fleet.host("shop"), "/steady") as load:
@@ -238,15 +238,15 @@ def test_operators_of_two_versions_side_by_side(fleet: Fleet, tmp_path: Path) ->
     """An upgrade under way, to a version whose contract has more: all read all."""
     later = another_version(tmp_path / "later", AHEAD)
     now = fleet.operator("now", *QUICK).ready()
-    then = fleet.operator("then", *QUICK, **later).ready()
+    then = fleet.operator("then", *QUICK, environ=later).ready()
     fleet.pod("pod-now")
-    fleet.pod("pod-then", **later)
+    fleet.pod("pod-then", environ=later)
     fleet.ready("pod-now", "pod-then")
     with SteadyLoad(fleet.ports(), fleet.host("shop"), "/steady") as load:
         arrives(fleet, "both")
         then.kill()
         arrives(fleet, "old")
-        then = fleet.restart(then, **later).ready()
+        then = fleet.restart(then, environ=later).ready()
         now.kill()
         arrives(fleet, "new")
         fleet.restart(now).ready()
@@ -265,9 +265,9 @@ def test_operators_whose_contracts_differ(fleet: Fleet, tmp_path: Path) -> None:
     """An upgrade to a contract that is not the same: pods follow who speaks theirs, or serve on."""
     later = another_version(tmp_path / "later", UNLIKE)
     now = fleet.operator("now", *QUICK).ready()
-    then = fleet.operator("then", *QUICK, **later).ready()
+    then = fleet.operator("then", *QUICK, environ=later).ready()
     fleet.pod("pod-now")
-    fleet.pod("pod-then", **later)
+    fleet.pod("pod-then", environ=later)
     fleet.ready("pod-now", "pod-then")
     with SteadyLoad(fleet.ports(), fleet.host("shop"), "/steady") as load:
         arrives(fleet, "both")
@@ -276,7 +276,7 @@ def test_operators_whose_contracts_differ(fleet: Fleet, tmp_path: Path) -> None:
         fleet.answers("shop", "/old", 200, pods=["pod-now"])
         assert "pod-then" in fleet.says("Route", "old", "Programmed", "False").message
         assert fleet.pods["pod-then"].get(fleet.host("shop"), "/both")[0] == 200
-        fleet.restart(then, **later).ready()
+        fleet.restart(then, environ=later).ready()
         fleet.answers("shop", "/old", 200)
         now.kill()
         fleet.apply(route("new", "GET /new", **PETS))

@@ -25,9 +25,7 @@ def another_version(folder: Path, changes: Mapping[str, Mapping[str, str]]) -> d
     `changes` are by file of the tree: words as they stand there, and what stands instead.
     """
     for plane in PLANES:
-        shutil.copytree(
-            ROOT / plane, folder / plane, ignore=shutil.ignore_patterns("__pycache__")
-        )
+        shutil.copytree(ROOT / plane, folder / plane, ignore=shutil.ignore_patterns("__pycache__"))
     for name, words in changes.items():
         file = folder / name
         text = file.read_text()

@@ -123,7 +123,7 @@ class Fleet:
         *options: str,
         port: int = 0,
         kubeconfig: Path | None = None,
-        **environ: str,
+        environ: Mapping[str, str] | None = None,
     ) -> OperatorProcess:
         """Another replica, started and not yet ready."""
         made = OperatorProcess.start(
@@ -132,28 +132,33 @@ class Fleet:
             kubeconfig or self.plane.kubeconfig,
             port or free_port(),
             *("--namespace", self.namespace, *options),
-            **environ,
+            environ=environ,
         )
         self._started.append(made)
         self.operators.append(made)
         self._options[name] = options
         return made
 
-    def restart(self, operator: OperatorProcess, **environ: str) -> OperatorProcess:
+    def restart(
+        self, operator: OperatorProcess, environ: Mapping[str, str] | None = None
+    ) -> OperatorProcess:
         """The same replica again: another process, at the same address."""
         operator.kill()
         self.operators.remove(operator)
         port = int(operator.address.rpartition(":")[2])
-        return self.operator(operator.name, *self._options[operator.name], port=port, **environ)
+        return self.operator(
+            operator.name, *self._options[operator.name], port=port, environ=environ
+        )
 
     def authority(self) -> Path:
         """The CA bundle as a pod mounts it, once an operator has made it."""
         path = self.folder / "ca.crt"
-        version = ("v1", "ConfigMap", "portico-ca-bundle", self.namespace)
-        bundle = wait_until(
-            lambda: (self.api.get(*version).get("data") or {}).get("ca.crt"), "the stream's CA"
-        )
-        path.write_text(bundle)
+
+        def look() -> str:
+            found = self.api.get("v1", "ConfigMap", "portico-ca-bundle", self.namespace)
+            return str((found.get("data") or {}).get("ca.crt") or "")
+
+        path.write_text(wait_until(look, "the stream's CA"))
         return path
 
     def leader(self) -> OperatorProcess:
@@ -259,12 +264,14 @@ class Fleet:
         *options: str,
         operators: Sequence[str] = (),
         authority: Path | None = None,
-        **environ: str,
+        environ: Mapping[str, str] | None = None,
     ) -> PodProcess:
         """A pod that is fed by the operators at these addresses (all); started, not yet ready."""
         addresses = operators or [operator.address for operator in self.operators]
         token, authority = self.token(name), authority or self.authority()
-        made = PodProcess.start(name, self.folder, addresses, token, authority, *options, **environ)
+        made = PodProcess.start(
+            name, self.folder, addresses, token, authority, *options, environ=environ
+        )
         self._started.append(made)
         self.pods[name] = made
         return made

@@ -182,7 +182,13 @@ class OperatorProcess(Running):
 
     @classmethod
     def start(
-        cls, name: str, folder: Path, kubeconfig: Path, port: int, *options: str, **environ: str
+        cls,
+        name: str,
+        folder: Path,
+        kubeconfig: Path,
+        port: int,
+        *options: str,
+        environ: Mapping[str, str] | None = None,
     ) -> OperatorProcess:
         """Started, not yet ready; its stream is at 127.0.0.1 and `port`."""
         command = (
@@ -226,7 +232,7 @@ class PodProcess(Running):
         token: Path,
         authority: Path,
         *options: str,
-        **environ: str,
+        environ: Mapping[str, str] | None = None,
     ) -> PodProcess:
         """Started, not yet ready."""
         command = (

@@ -1,8 +1,8 @@
 """Every write on Routes, as any client of the API server sees them.
 
-Used by the fault tests and by `make bench-scale` around a stretch whose writes are counted. A write that leaves the generation as it was, is
-of the status; who edits writes the spec. Promises: nothing that was written between its making and
-its closing is missed.
+Used by the fault tests and by `make bench-scale` around a stretch whose writes are counted. A
+write that leaves the generation as it was, is of the status; who edits writes the spec. Promises:
+nothing that was written between its making and its closing is missed.
 """
 
 from __future__ import annotations

@@ -38,9 +38,7 @@ from portico_processes import OperatorProcess, wait_until
 WRITERS = 8
 
 
-def answered(
-    operator: OperatorProcess, authority: Path, path: str, token: str
-) -> tuple[int, str]:
+def answered(operator: OperatorProcess, authority: Path, path: str, token: str) -> tuple[int, str]:
     """Status and text of a plain GET at the operator's stream port."""
     host, _, port = operator.address.rpartition(":")
     context = ssl.create_default_context(cafile=str(authority))

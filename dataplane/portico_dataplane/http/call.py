@@ -8,12 +8,13 @@ result, unless cancelled.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from portico_dataplane.core.messages import Request
-from portico_dataplane.core.retries import may_retry
+from portico_dataplane.core.retries import SETTLING_S, may_retry
 from portico_dataplane.core.templates import BadTemplate
 from portico_dataplane.core.verdicts import CallFunction, FunctionAnswer, Unavailable
 from portico_dataplane.effects.dialer import DialError, DialKind
@@ -41,6 +42,7 @@ class FunctionCall:
         "_effect",
         "_gateway",
         "_head",
+        "_pause",
         "_pieces",
         "_pool",
         "_request",
@@ -71,6 +73,7 @@ class FunctionCall:
         self._upstream: Upstream | None = None
         self._connection: UpstreamConnection | None = None
         self._slot: Slot | None = None
+        self._pause: asyncio.TimerHandle | None = None
         self._deadline = time.monotonic() + effect.timeout_ms / 1000
 
     def start(self) -> None:
@@ -144,8 +147,12 @@ class FunctionCall:
             self._end(Unavailable(ErrorKind.API_CONFIGURATION_ERROR, str(error)))
             return
         upstream.balancer.failed(pool.endpoint, time.monotonic())
-        if upstream.sole is None and self._may_repeat(written=False) and upstream.budget.spend():
-            self._attempt()
+        elsewhere = upstream.trusted or upstream.sole is None
+        if elsewhere and self._may_repeat(written=False) and upstream.budget.spend():
+            if upstream.is_moving(pool.endpoint):
+                self._pause = asyncio.get_running_loop().call_later(SETTLING_S, self._attempt)
+            else:
+                self._attempt()
         else:
             self._end(Unavailable(ErrorKind.INTEGRATION_FAILURE, str(error)))
 
@@ -208,6 +215,8 @@ class FunctionCall:
 
     def _end(self, result: FunctionAnswer | Unavailable | None) -> None:
         done, self._done = self._done, None
+        if self._pause is not None:
+            self._pause.cancel()
         if self._slot is not None:
             self._slot.discard(self)
             self._slot = None

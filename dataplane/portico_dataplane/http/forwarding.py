@@ -150,7 +150,7 @@ class Forwarding:
             written=False, method=self._method, replayable=True, attempts=self._attempts
         )
         if again and upstream.budget.spend():
-            if upstream.balancer.none_works and upstream.standby in (None, endpoint):
+            if upstream.is_moving(endpoint):
                 self._pause = asyncio.get_running_loop().call_later(SETTLING_S, self._attempt)
             else:
                 self._attempt()

@@ -273,6 +273,11 @@ class Upstream:
         endpoint = self.balancer.pick(now)
         return None if endpoint is None else self._pool(endpoint)
 
+    def is_moving(self, endpoint: Endpoint) -> bool:
+        """Whether nothing better than `endpoint`, which failed, is known of a Service: its pods
+        may just have been replaced. Of a URL there is never more to know."""
+        return self.trusted and self.balancer.none_works and self.standby in (None, endpoint)
+
     def _pool(self, endpoint: Endpoint) -> Pool:
         pool = self._pools.get(endpoint)
         if pool is None:

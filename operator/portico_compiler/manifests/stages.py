@@ -116,7 +116,7 @@ class StageSpec(Shape, frozen=True, kw_only=True):
     description: Text | None = None
     """For people."""
     deployment_ref: Ref | None = None
-    """ApiDeployment that serves; absent: always the current routes."""
+    """ApiDeployment whose state is served; absent: always the current routes."""
     variables: Annotated[dict[VariableName, VariableValue], Meta(max_length=100)] = {}
     """Stage variables (AWS §3.14)."""
     method_settings: Annotated[dict[str, MethodSettings], Meta(max_length=5000)] = {}
@@ -163,9 +163,9 @@ class ApiDeploymentSpec(Shape, frozen=True, kw_only=True):
         ]
         | None
     ) = None
-    """Take the state only when it has this digest."""
+    """Take the state that has this digest, at once, and no other."""
     revision_ref: Ref | None = None
-    """ControllerRevision to restore."""
+    """Revision to restore instead of taking one: the ControllerRevision that bears its name."""
 
 
 class ApiDeployment(Shape, frozen=True, kw_only=True):

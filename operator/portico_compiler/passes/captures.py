@@ -89,7 +89,10 @@ def captures(
     for untaken in deployments.untaken:
         api = served.get(untaken.api.document.ref)
         if api is None:
-            continue  # Of a class whose operator is another one.
+            # Says whoever speaks for a class that has no operator; one that has, says more.
+            message = f"waits for an operator of the class of {untaken.api.document.ref}"
+            waiting.append(_waiting(untaken, message))
+            continue
         if untaken.restores is not None:
             copied = _copied(untaken, deployments)
             found.append(_candidate(untaken, copied, at_once=True))
@@ -101,10 +104,13 @@ def captures(
                 "nobody takes it from files: write what it holds with "
                 f"`portico deploy {untaken.document.ref.name} -f …`"
             )
-        ref = untaken.document.ref
-        # It is on its way, and a Stage that cannot serve without it says so itself.
-        waiting.append(Problem(ref, "", Reason.CAPTURING, message, Severity.WARNING))
+        waiting.append(_waiting(untaken, message))
     return Captures(tuple(found), tuple(waiting))
+
+
+def _waiting(untaken: Untaken, message: str) -> Problem:
+    """It is on its way, and a Stage that cannot serve without it says so itself."""
+    return Problem(untaken.document.ref, "", Reason.CAPTURING, message, Severity.WARNING)
 
 
 def current(api: CompiledApi, ground: Ground) -> Captured | str:

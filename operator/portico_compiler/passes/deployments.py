@@ -68,7 +68,8 @@ class Untaken(NamedTuple):
 class _State(NamedTuple):
     """What became of an ApiDeployment."""
 
-    revision: Revision | None = None
+    source: ObjectRef | None = None
+    """The ControllerRevision that holds its state."""
     fault: str = ""
     reason: Reason = Reason.REF_NOT_ACCEPTED
     """For Stages that name it."""
@@ -129,7 +130,7 @@ class Deployments:
         plan = self._apis[api]
         spec: stages.ApiDeploymentSpec = document.content.spec
         if self.revisions.head(api.namespace, own) is not None:
-            return self._loaded(document, ObjectRef(KIND, api.namespace, own), api, own=True)
+            return self._taken(document, ObjectRef(KIND, api.namespace, own), own=True)
         if spec.revision_ref is not None:
             return self._restored(document, plan)
         taken = self.revisions.taken_for(ref, api)
@@ -180,20 +181,18 @@ class Deployments:
                 message = f"{source} has the digest sha256:{head.digest}"
                 wrong = Reason.INVALID_COMBINATION
                 return self._refused(document, wrong, message, "spec.expectedDigest")
-        state = self._loaded(document, source, api, own=False)
-        if state.revision is not None:
+        state = self._taken(document, source, own=False)
+        if state.source is not None:
             self.untaken.append(Untaken(document, plan, source))
         return state
 
-    def _loaded(
-        self, document: Document, source: ObjectRef, api: ObjectRef, *, own: bool
-    ) -> _State:
-        label = _label(document.ref, api)
-        revision = self.revisions.load(source.namespace, source.name, api, label)
-        if isinstance(revision, str):
-            return self._refused(document, Reason.REVISION_BROKEN, revision)
-        self.taken[document.ref] = Taken(revision.name, revision.head, own)
-        return _State(revision)
+    def _taken(self, document: Document, source: ObjectRef, *, own: bool) -> _State:
+        head = self.revisions.head(source.namespace, source.name)
+        fault = self.revisions.check(source.namespace, source.name)
+        if fault or not isinstance(head, Head):
+            return self._refused(document, Reason.REVISION_BROKEN, fault)
+        self.taken[document.ref] = Taken(source.name, head, own)
+        return _State(source)
 
     def _refused(self, document: Document, reason: Reason, message: str, field: str = "") -> _State:
         self.problems.append(Problem(document.ref, field, reason, message))
@@ -252,8 +251,11 @@ class Deployments:
         if document.api is not None and document.api != api:
             return wrong(Reason.ANOTHER_API, f"{ref} is of {document.api}, not of {api}")
         state = self._states[ref]
-        if state.revision is not None:
-            return state.revision, False
+        if state.source is not None:
+            revision = self.revisions.load(state.source.namespace, state.source.name, api, label)
+            if isinstance(revision, str):
+                return wrong(Reason.REVISION_BROKEN, f"{ref} cannot be served: {revision}")
+            return revision, False
         problem, _ = wrong(state.reason, f"{ref} {state.fault}")
         return problem, state is _WAITING
 

@@ -33,6 +33,11 @@ class _Known(NamedTuple):
     result: Revision | str
 
 
+class _Checked(NamedTuple):
+    parts: tuple[Document, ...]
+    fault: str
+
+
 class Revisions:
     """Every ControllerRevision that may be one of ours."""
 
@@ -84,8 +89,7 @@ class Revisions:
         if not isinstance(head, Head):
             return head or f"there is no {KIND} {namespace}/{name}"
         place = self._documents[namespace, name]
-        wanted = [self._documents.get((namespace, part.name)) for part in head.parts]
-        parts = (place, *(part for part in wanted if part is not None))
+        parts = self._parts(place, head)
         key = (place.ref, api, label)
         shelf = self._memo.shelf("revisions")
         known: _Known | None = shelf.get(key)
@@ -93,6 +97,30 @@ class Revisions:
             known = _Known(parts, self._thawed(place, head, api, label))
         shelf.keep(key, known)
         return known.result
+
+    def check(self, namespace: str, name: str) -> str:
+        """What is wrong with the parts of a head that is there; empty when nothing is.
+
+        An ApiDeployment that no Stage serves costs no more than this.
+        """
+        head = self.head(namespace, name)
+        if not isinstance(head, Head):
+            return head or f"there is no {KIND} {namespace}/{name}"
+        place = self._documents[namespace, name]
+        parts = self._parts(place, head)
+        shelf = self._memo.shelf("checked")
+        known: _Checked | None = shelf.get(place.ref)
+        if known is None or known.parts != parts:
+            data = unpack(head, place.object, self._finder(namespace))
+            known = _Checked(parts, data if isinstance(data, str) else "")
+        shelf.keep(place.ref, known)
+        return known.fault
+
+    def _parts(self, place: Document, head: Head) -> tuple[Document, ...]:
+        """What a revision is made of, as far as it is there."""
+        namespace = place.ref.namespace
+        wanted = [self._documents.get((namespace, part.name)) for part in head.parts]
+        return (place, *(part for part in wanted if part is not None))
 
     def data(self, namespace: str, name: str) -> bytes | str:
         """The content, for a copy; or what is wrong with it."""

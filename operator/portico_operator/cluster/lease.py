@@ -44,6 +44,10 @@ class Lease:
         """Whether this replica may write now."""
         return self._election.leads(self._clock())
 
+    def time_left(self) -> float:
+        """Seconds that a write may take which begins now; 0: this replica may not write."""
+        return self._election.time_left(self._clock())
+
     @property
     def term(self) -> int:
         """How often the Lease has changed hands: higher for whoever leads later."""

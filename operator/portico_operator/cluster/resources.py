@@ -8,10 +8,11 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from portico_compiler.manifests.kinds import GROUP, KINDS
+from portico_compiler.revisions.packing import LABEL
 
 VERSION = "v1alpha1"
 NAMESPACE = "Namespace"
-REVISION_SELECTOR = "portico.dev/revision"
+REVISION_SELECTOR = LABEL
 """Label of the ControllerRevisions that are ours; a cluster has many others."""
 
 

@@ -2,8 +2,8 @@
 
 Called by the status loop, which decides whose turn it is. Promises: server-side apply on /status
 with the object's uid, so that a status never lands on a namesake; as fast as `write_flow` lets it;
-nothing is sent once the Lease could be somebody else's; every write that is begun is answered for,
-and whatever the API server says is an outcome, never an exception.
+nothing is under way once the Lease could be somebody else's; every write that is begun is answered
+for, and whatever the API server says is an outcome, never an exception.
 """
 
 from __future__ import annotations
@@ -24,8 +24,11 @@ from portico_operator.write_flow import WriteFlow
 _log = logging.getLogger(__name__)
 
 FIELD_MANAGER = "portico-operator"
-_TIMEOUT_S = 2.0
-"""Shorter than the margin of a Lease: a write must not outlive our leading."""
+_LONGEST_S = 10.0
+"""A write that is given up has cost the API server its work, and a connection: patience is
+cheaper, as long as it does not outlive our leading."""
+_AHEAD_S = 0.5
+"""This long before others may lead it is given up, whatever becomes of it."""
 _PARAMETERS = {"fieldManager": FIELD_MANAGER, "force": "true", "fieldValidation": "Strict"}
 _BUSY = frozenset({0, 429, 502, 503, 504})
 """Says something about the server and nothing about the object; 0: no answer in time."""
@@ -50,18 +53,19 @@ Done = Callable[[ObjectRef, Outcome], None]
 
 
 class StatusWriter:
-    """Writes while `may_write` says so."""
+    """Writes while this replica leads."""
 
     def __init__(
         self,
         client: KubeClient,
-        may_write: Callable[[], bool],
+        time_left: Callable[[], float],
         *,
         flow: WriteFlow | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """`time_left`: seconds until others may lead; 0: they may now."""
         self._client = client
-        self._may_write = may_write
+        self._time_left = time_left
         self._clock = clock
         self._flow = flow or WriteFlow(clock())
         self._under_way: set[asyncio.Task[None]] = set()
@@ -90,11 +94,12 @@ class StatusWriter:
     async def _write(self, ref: ObjectRef, uid: str, status: dict[str, Any], done: Done) -> None:
         began = self._clock()
         try:
-            if not self._may_write():
+            seconds = min(_LONGEST_S, self._time_left() - _AHEAD_S)
+            if seconds <= 0:
                 done(ref, Outcome(None))
                 return
             try:
-                written = await self._apply(ref, uid, status)
+                written = await self._apply(ref, uid, status, seconds)
             except ApiError as why:
                 done(ref, Outcome(None, self._failed(ref, why, began)))
             else:
@@ -103,7 +108,9 @@ class StatusWriter:
         finally:
             self._flow.ended()
 
-    async def _apply(self, ref: ObjectRef, uid: str, status: dict[str, Any]) -> ClusterObject:
+    async def _apply(
+        self, ref: ObjectRef, uid: str, status: dict[str, Any], seconds: float
+    ) -> ClusterObject:
         resource = OURS[ref.kind]
         metadata = {"name": ref.name, "uid": uid}
         if ref.namespace:
@@ -119,7 +126,7 @@ class StatusWriter:
                 "status": status,
             },
             content_type=APPLY,
-            timeout=_TIMEOUT_S,
+            timeout=seconds,
         )
         try:
             return read(ref.kind, decode(answer))

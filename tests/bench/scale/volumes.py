@@ -10,11 +10,11 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 from portico_processes import DidNotHappen, wait_until
+from route_watch import RouteWatch
 from scale.bed import NAMESPACE, PATIENCE_S, PODS, Bed
 from scale.edits import PAUSE_S
 from scale.measures import Row, slope
 from scale.sizes import Size
-from route_watch import RouteWatch
 from scale.world import PART, PARTS
 
 QUIET_S = 5.0

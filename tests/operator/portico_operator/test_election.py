@@ -124,6 +124,18 @@ def test_a_lease_that_is_deleted_with_its_holder_is_taken_in_the_end() -> None:
     assert second.leads(15.0)
 
 
+def test_a_write_may_take_until_others_may_start() -> None:
+    one = Election("a", TERMS)
+    assert one.time_left(0.0) == 0
+    one.written(Record("a", 0, TERMS.duration, "1"), 5.0)
+    assert one.time_left(6.0) == TERMS.duration - 1.0
+    last = 5.0 + TERMS.duration - TERMS.margin
+    assert one.time_left(last - 0.001) > TERMS.margin
+    assert one.time_left(last) == 0
+    one.written(Record("b", 1, TERMS.duration, "2"), 6.0)
+    assert one.time_left(6.0) == 0
+
+
 def test_a_senseless_duration_of_another_is_taken_as_ours() -> None:
     for duration in (0.0, -5.0, 1e9):
         one = Election("a", TERMS)

@@ -75,7 +75,7 @@ class RedisStore:
         self._keys = RedisKeys(name)
         self._settled = settled
         self._failed = failed
-        self._client: Redis | RedisCluster | None = None
+        self._client: Client | None = None
         self._sha = ""
         self._task: asyncio.Task[None] | None = None
         self._told = ""
@@ -94,14 +94,14 @@ class RedisStore:
             self._task.cancel()
             await asyncio.wait([self._task])
         if self._client is not None:
-            await self._client.aclose()
+            await self._client.close()
             self._client = None
 
     async def _ask(self, exchange: Exchange) -> None:
         try:
             if self._client is None:
                 self._client = connect(self._wanted)
-            reply = await self._run(self._client, call_of(exchange, self._keys))
+            reply = await self._run(self._client.redis, call_of(exchange, self._keys))
             settlement = settlement_of(exchange, reply)
         except (RedisError, OSError, TimeoutError, BadUrl, msgspec.MsgspecError) as error:
             self._fail(error)
@@ -131,7 +131,19 @@ class RedisStore:
         self._failed()
 
 
-def connect(wanted: Wanted) -> Redis | RedisCluster:
+class Client(NamedTuple):
+    """A client, and those that tell it where to go."""
+
+    redis: Redis | RedisCluster
+    sentinels: tuple[Redis, ...] = ()
+
+    async def close(self) -> None:
+        """Close all connections."""
+        for each in (self.redis, *self.sentinels):
+            await each.aclose()
+
+
+def connect(wanted: Wanted) -> Client:
     """A client; it connects when it is used."""
     address = parse(wanted)
     options: dict[str, Any] = {
@@ -146,15 +158,15 @@ def connect(wanted: Wanted) -> Redis | RedisCluster:
         options.update(address.tls, ssl=True)
     if address.kind == "cluster":
         nodes = [ClusterNode(host, port) for host, port in address.hosts]
-        return RedisCluster(startup_nodes=nodes, **options)
+        return Client(RedisCluster(startup_nodes=nodes, **options))
     if address.kind == "sentinel":
         timeouts = {"socket_timeout": TIMEOUT_S, "socket_connect_timeout": TIMEOUT_S}
         # redis-py has no types here.
         found: Any = Sentinel(address.hosts, sentinel_kwargs=timeouts, **options)  # type: ignore[no-untyped-call]
         master: Redis = found.master_for(address.service, db=address.database)
-        return master
+        return Client(master, tuple(found.sentinels))
     ((host, port), *_) = address.hosts
-    return Redis(host=host, port=port, db=address.database, **options)
+    return Client(Redis(host=host, port=port, db=address.database, **options))
 
 
 # --- what the script is told, and says ----------------------------------------------------------
