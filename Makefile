@@ -18,7 +18,7 @@ WHEELS ?= wheels
 COMPILED_TESTS ?= tests/dataplane tests/fuzz tests/conformance
 ARGS ?=
 
-.PHONY: help setup run test compiled test-compiled e2e kind check conformance bench fuzz crds lock wheels format clean
+.PHONY: help setup run test compiled test-compiled e2e kind check conformance bench bench-scale fuzz crds lock wheels format clean
 
 help: ## This list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(firstword $(MAKEFILE_LIST)) \
@@ -80,6 +80,9 @@ $(BENCH_READY): requirements/bench.txt $(READY)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
 		--require-hashes -r requirements/bench.txt
 	@touch $@
+
+bench-scale: $(READY) ## Edits, memory, starts and writes of the control plane at 10,000 Routes
+	PYTHONPATH=tests/support $(BIN)/python tests/bench/scale_run.py $(ARGS)
 
 fuzz: $(READY) ## The fuzz tests again, with fresh examples and for minutes
 	$(BIN)/python -m pytest tests/fuzz --hypothesis-profile=long \

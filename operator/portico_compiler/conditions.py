@@ -119,9 +119,22 @@ class Report:
         by_object: dict[ObjectRef, list[Problem]] = {}
         for problem in (*self._found, *self._consequences()):
             by_object.setdefault(problem.object, []).append(problem)
-        ours = (subject for subject in self._subjects() if subject.ours)
-        subjects = sorted(ours, key=lambda subject: subject.ref)
-        return {s.ref: conditions(s, by_object.get(s.ref, [])) for s in subjects}
+        good: dict[tuple[int, bool], tuple[Condition, ...]] = {}
+        """Of objects without a problem there are thousands, and few kinds."""
+        found: dict[ObjectRef, tuple[Condition, ...]] = {}
+        for subject in self._subjects():
+            if not subject.ours:
+                continue
+            problems = by_object.get(subject.ref)
+            if problems is None:
+                kind = (subject.generation, subject.understood)
+                known = good.get(kind)
+                if known is None:
+                    known = good[kind] = conditions(subject, [])
+                found[subject.ref] = known
+            else:
+                found[subject.ref] = conditions(subject, problems)
+        return {ref: found[ref] for ref in sorted(found)}
 
     @cached_property
     def classes(self) -> Mapping[ObjectRef, str]:

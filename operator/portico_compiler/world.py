@@ -96,7 +96,7 @@ class Object(msgspec.Struct, frozen=True, kw_only=True):
     serves (`CURRENT`: the current routes), of an ApiDeployment the digest that it took."""
     established: bool = False
     """Stage: it was programmed on every live pod once, and since then its API has no implicit
-    `$default` stage (design.md §3). In files, where there are no pods to wait for, from the start."""
+    `$default` stage (design.md §3). In files, which wait for no pods, from the start."""
     source: Source | None = None
     """File and document, when there is one."""
 

@@ -102,7 +102,7 @@ class App:
         leads = self.lease.is_leader
         writer = Herald(
             self.client,
-            StatusWriter(self.client, leads),
+            StatusWriter(self.client, self.lease.time_left),
             find=self._object,
             provisional=self._provisional,
             leads=leads,

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from portico_compiler import Condition, ObjectRef
 from portico_operator import status
 from portico_operator.delivery.fleet import NOBODY, Programming, Standing
+from portico_operator.findings import NOTHING, News
 from portico_operator.status_queue import DECIDED, OVERDUE, Awaited, StatusQueue
 
 HOLD_S = 1.0
@@ -30,25 +31,6 @@ _COUNT_EVERY_S = 1.0
 """How often counts are looked at."""
 _LOOKS = 500
 """Objects that one call looks at; most of them may have nothing new to say."""
-
-
-class Findings(NamedTuple):
-    """What one or more compiles found."""
-
-    conditions: Mapping[ObjectRef, tuple[Condition, ...]]
-    """Of every object of our kinds."""
-    identities: Mapping[ObjectRef, status.Identity]
-    """Of APIs and Stages."""
-    not_deployed: Mapping[ObjectRef, str]
-    """Why an API, or a Route of it, is served by no Stage."""
-    classes: Mapping[ObjectRef, str]
-    """The class whose data plane must have the object; objects of other operators' classes are
-    not among these."""
-    serials: Mapping[ObjectRef, int]
-    """Of APIs and Stages: the publication that changed anything of the API last."""
-
-
-NOTHING = Findings({}, {}, {}, {}, {})
 
 
 class Write(NamedTuple):
@@ -95,7 +77,8 @@ class StatusBoard:
         self._in_flight: set[ObjectRef] = set()
         self._again: set[ObjectRef] = set()
         """In flight, and to be looked at afterwards."""
-        self._findings = NOTHING
+        self.findings = NOTHING
+        """What was found last."""
         self._standings: Mapping[str, Standing] = {}
         """By class."""
         self._refusals: Mapping[ObjectRef, tuple[str, ...]] = {}
@@ -119,41 +102,30 @@ class StatusBoard:
     # --- what happened ------------------------------------------------------------------
 
     def found(
-        self,
-        findings: Findings,
-        changed: Iterable[ObjectRef],
-        serials: Mapping[str, int],
-        now: float,
+        self, news: News, changed: Iterable[ObjectRef], serials: Mapping[str, int], now: float
     ) -> None:
         """A compile whose results are these publications, by class; users changed these objects."""
         if self._is_new:  # From here on pods can come: an operator is found when it is ready.
             self._is_new = False
             self._quiet_until = max(self._quiet_until, now + self._patience)
-        moved = self._moved_states(findings)
-        self._findings = findings
-        touched = set(changed)
-        for ref, class_name in findings.classes.items():
-            conditions = findings.conditions[ref]
+        findings = self.findings = news.findings
+        touched = findings.classes.keys() & changed
+        for ref in touched | news.moved:
+            class_name, conditions = findings.classes[ref], findings.conditions[ref]
+            awaited = Awaited(class_name, serials.get(class_name, 0))
             entry = self._entries.get(ref)
             if entry is None:
-                awaited = Awaited(class_name, serials.get(class_name, 0))
                 entry = self._entries[ref] = _Entry(awaited, conditions, now)
-            else:
-                is_same = entry.conditions == conditions and entry.awaited.class_name == class_name
-                if ref in touched:
-                    entry.changed, entry.failures = now, 0
-                elif is_same and ref not in moved:
-                    continue
-                entry.conditions = conditions
-                entry.awaited = Awaited(class_name, serials.get(class_name, 0))
+            elif ref in touched:
+                entry.changed, entry.failures = now, 0
+            entry.conditions, entry.awaited = conditions, awaited
             self._consider(ref, entry, now + HOLD_S)
-        if len(self._entries) > len(findings.classes):
-            for ref in self._entries.keys() - findings.classes.keys():
-                del self._entries[ref]
-                self._queue.drop(ref)
-                self._again.discard(ref)
-                self._without_pods.discard(ref)
-                self._refused.discard(ref)
+        for ref in news.gone:
+            del self._entries[ref]
+            self._queue.drop(ref)
+            self._again.discard(ref)
+            self._without_pods.discard(ref)
+            self._refused.discard(ref)
         self._recount(now)
 
     def fleet(
@@ -257,14 +229,6 @@ class StatusBoard:
 
     # --- whose turn it is ---------------------------------------------------------------
 
-    def _moved_states(self, new: Findings) -> set[ObjectRef]:
-        """Objects that are served by a Stage again, or no longer, and objects with another
-        address: nothing of their own has changed."""
-        old = self._findings
-        idle = old.not_deployed.keys() | new.not_deployed.keys()
-        moved = {ref for ref in idle if old.not_deployed.get(ref) != new.not_deployed.get(ref)}
-        return moved | {ref for ref, i in new.identities.items() if old.identities.get(ref) != i}
-
     def _consider(self, ref: ObjectRef, entry: _Entry, due: float) -> None:
         """It has its turn now, or waits for acknowledgements until `due`."""
         if not self._leads:
@@ -313,14 +277,14 @@ class StatusBoard:
 
     def _recount(self, now: float) -> None:
         """Something that counts are made of has moved."""
-        if self._findings.identities:
+        if self.findings.identities:
             soonest = max(now, self._quiet_until, self._count_from)
             self._count_at = min(self._count_at, soonest)
 
     def _count(self, now: float) -> None:
         """Gives APIs and Stages a turn whose shown counts are old and wrong."""
         self._count_at, self._count_from = math.inf, now + _COUNT_EVERY_S
-        for ref in self._findings.identities:
+        for ref in self.findings.identities:
             entry = self._entries.get(ref)
             if entry is None or self._shows(ref) == self._data_plane(ref, entry):
                 continue
@@ -338,7 +302,7 @@ class StatusBoard:
         if not status.has_identity(ref):
             return None
         standing = self._of(entry.awaited.class_name)
-        serial = self._findings.serials.get(ref) or entry.awaited.serial
+        serial = self.findings.serials.get(ref) or entry.awaited.serial
         shown: dict[str, Any] = {"pods": standing.pods, "acknowledged": standing.having(serial)}
         took = standing.took(serial)
         if took is not None:
@@ -361,7 +325,7 @@ class StatusBoard:
             serial,
             self._of(class_name) if class_name else None,
             self._refusals.get(ref, ()),
-            self._findings.not_deployed.get(ref, ""),
+            self.findings.not_deployed.get(ref, ""),
         )
 
     def _settle(self, ref: ObjectRef, rank: int, now: float) -> Write | None:
@@ -384,7 +348,7 @@ class StatusBoard:
             class_name, serial = entry.awaited
             self._highest_done[class_name] = max(self._highest_done.get(class_name, 0), serial)
         observed = status.parsed(self._observed(ref))
-        identity = self._findings.identities.get(ref, status.Identity())
+        identity = self.findings.identities.get(ref, status.Identity())
         fresh = self._data_plane(ref, entry)
         generation = entry.conditions[0].observed_generation if entry.conditions else 1
         wanted = status.compose(

@@ -40,9 +40,17 @@ def references(kind: str, namespace: str, body: Any) -> References:
     found = Mentions(namespace)
     found.walk(body)
     revisions = frozenset(_revisions(kind, namespace, body))
+    found.services.update(_restoring(kind, namespace, body))
     if not (found.services or found.secrets or found.labels or revisions):
         return NONE
     return References(frozenset(found.services), frozenset(found.secrets), revisions, found.labels)
+
+
+def _restoring(kind: str, namespace: str, body: Any) -> Iterator[str]:
+    """What is restored from another namespace will name Services beside its API."""
+    spec = body.get("spec") if isinstance(body, dict) else None
+    if kind == "ApiDeployment" and isinstance(spec, dict) and "revisionRef" in spec:
+        yield namespace_of(spec.get("apiRef"), namespace)
 
 
 def _revisions(kind: str, namespace: str, body: Any) -> Iterator[str]:

@@ -12,15 +12,16 @@ import asyncio
 import time
 from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from portico_compiler import ObjectRef
 from portico_compiler.inventory import API_KINDS
 from portico_compiler.passes.apis import identity
 from portico_operator import deployment_status
 from portico_operator.adoption import Adoption
-from portico_operator.board import Findings, StatusBoard
+from portico_operator.board import StatusBoard
 from portico_operator.delivery.fleet import NOBODY, Standing
+from portico_operator.findings import Findings, News, compared
 from portico_operator.objects import ClusterObject
 from portico_operator.reconciler import Publication
 from portico_operator.refusals import LastChanges, api_of, refused_objects
@@ -30,6 +31,9 @@ from portico_operator.store import Store
 GATHER_S = 0.050
 """Conditions are worked out at most this often."""
 IDLE_S = 1.0
+FEW = 500
+"""Objects; more are looked at in a thread, because delivery is on the same loop."""
+_T = TypeVar("_T")
 
 
 class Result(Protocol):
@@ -146,16 +150,25 @@ class StatusLoop:
                 # Before the first list nobody may say that there is no pod.
                 if latest is None or standings is None:
                     continue
+                if latest is not digested:
+                    await self._aside(_report, latest)
                 standings = self._with_adopted(latest, standings)
                 if latest is not digested or standings.keys() != classes:
+                    serials = dict(self._serials)
                     changed, self._changed = self._changed, set()
-                    findings = self._findings(latest, standings)
-                    self.board.found(findings, changed, self._serials, self._clock())
+                    news = await self._aside(self._news, latest, standings, serials)
+                    self.board.found(news, changed, serials, self._clock())
                     digested, classes = latest, standings.keys()
+                    standings = {**standings, **(self._fleets() or {})}
                 self.board.fleet(standings, self._refused(latest, standings), self._clock())
                 self._lead()
         finally:
             await self._writer.close()
+
+    async def _aside(self, act: Callable[..., _T], *arguments: Any) -> _T:
+        if len(self._store) < FEW:
+            return act(*arguments)
+        return await asyncio.to_thread(act, *arguments)
 
     async def _pause(self) -> None:
         now = self._clock()
@@ -218,7 +231,15 @@ class StatusLoop:
 
     # --- what there is to say -----------------------------------------------------------
 
-    def _findings(self, publication: Publication, ours: Collection[str]) -> Findings:
+    def _news(
+        self, publication: Publication, ours: Collection[str], serials: Mapping[str, int]
+    ) -> News:
+        """Reads what the loop may change at the same time object by object, and changes nothing."""
+        return compared(self.board.findings, self._findings(publication, ours, serials))
+
+    def _findings(
+        self, publication: Publication, ours: Collection[str], published: Mapping[str, int]
+    ) -> Findings:
         report, deployments = publication.compiled.report, publication.compiled.deployments
         conditions, addresses = report.conditions, report.addresses
         # What belongs to no class is told by every operator, in the same words.
@@ -237,7 +258,7 @@ class StatusLoop:
                 api = api_of(stage.object) if stage else None
                 identities[ref] = Identity("", addresses.get(ref, ()), api)
                 serials[ref] = self._last_change(name, api)
-            if ref.kind == "PorticoClass" and name not in self._serials:
+            if ref.kind == "PorticoClass" and name not in published:
                 identities[ref] = Identity(unserved=True)
             if ref.kind in deployment_status.RECORDING and (known := self._store.get(ref)):
                 before = identities.get(ref, Identity())
@@ -268,6 +289,11 @@ class StatusLoop:
     def _status_of(self, ref: ObjectRef) -> bytes:
         known = self._store.get(ref)
         return b"" if known is None else known.status
+
+
+def _report(publication: Publication) -> tuple[object, object]:
+    """What the report works out when it is first asked."""
+    return publication.compiled.report.conditions, publication.compiled.report.classes
 
 
 def _now_text() -> str:

@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +49,7 @@ SCENARIOS: dict[str, Scenario] = {
 
 def main() -> int:
     """The exit code."""
-    given = _arguments()
+    given = arguments(sys.argv[1:])
     chosen = [name for name in SCENARIOS if name in (given.only or SCENARIOS)]
     size = QUICK if given.quick else FULL
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
@@ -97,13 +97,14 @@ def _noise(process: Any) -> list[str]:
     return [f"{process.name}: {line}" for line in process.noise[:5]]
 
 
-def _arguments() -> argparse.Namespace:
+def arguments(given: Sequence[str]) -> argparse.Namespace:
+    """The command line, checked."""
     parser = argparse.ArgumentParser(prog="make bench-scale", description=__doc__)
     parser.add_argument("--only", type=_names, metavar="NAME,…", help=f"of {', '.join(SCENARIOS)}")
     parser.add_argument("--quick", action="store_true", help="a little of each; no measurement")
     parser.add_argument("--markdown", metavar="FILE", help="write the table here, too")
     parser.add_argument("--json", metavar="FILE", help="and here, for programs")
-    return parser.parse_args()
+    return parser.parse_args(given)
 
 
 def _names(text: str) -> list[str]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from control_plane import ControlPlane, Missing, programs
-from portico_fleet import service_range
+from slice_backends import service_range
 
 HERE = Path(__file__).parent
 

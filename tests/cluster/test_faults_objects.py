@@ -13,8 +13,9 @@ import pytest
 
 from control_plane import ControlPlane
 from manifests import manifest, route
-from portico_fleet import Backend, Fleet, own_address
+from portico_fleet import Fleet
 from portico_processes import ask, metric, wait_until
+from slice_backends import Backend, own_address
 from steady_load import SteadyLoad
 
 PODS = ("pod-a", "pod-b")

@@ -29,7 +29,10 @@ from portico_ir.stream import (
     Advance,
     Follow,
     Hello,
+    Keeping,
     Offer,
+    Settle,
+    Settled,
     Token,
     Unknown,
     content_digest,
@@ -49,6 +52,9 @@ KINDS: dict[str, type] = {
     "follow": Follow,
     "acknowledgement": Acknowledgement,
     "token": Token,
+    "keeping": Keeping,
+    "settle": Settle,
+    "settled": Settled,
 }
 
 

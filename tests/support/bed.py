@@ -97,7 +97,7 @@ def eventually(look: Callable[[], T], what: str, patience_s: float = PATIENCE_S)
         if seen:
             return seen
         assert time.monotonic() < until, f"{what}: not within {patience_s:.0f} s; last: {seen!r}"
-        time.sleep(0.1)
+        time.sleep(0.25)  # each look is a process
 
 
 def keep_evidence(bed: Bed) -> None:

@@ -85,10 +85,10 @@ class Installation:
 
     def restart(self, workload: str, namespace: str = NAMESPACE) -> None:
         """`kubectl rollout restart`, until the new pods are ready and the old ones are gone."""
-        former = {pod["metadata"]["uid"] for pod in self.pods(workload, namespace)}
+        former = self.names(workload, namespace)
         self.bed.kubectl("rollout", "restart", workload, f"--namespace={namespace}")
         self.rolled_out(workload, namespace)
-        self.gone(former)
+        self.gone(former, namespace)
 
     def scale(self, workload: str, replicas: int, namespace: str = NAMESPACE) -> None:
         """`kubectl scale`, until exactly so many pods are there."""
@@ -98,13 +98,13 @@ class Installation:
             lambda: len(self.pods(workload, namespace)) == replicas, f"{replicas} of {workload}"
         )
 
-    def gone(self, uids: set[str]) -> None:
-        """Until none of these pods exists any more, terminating ones included."""
+    def gone(self, names: list[str], namespace: str = NAMESPACE) -> None:
+        """Until none of these pods exists any more."""
+        self.bed.kubectl("wait", "--for=delete", *names, f"--namespace={namespace}", PATIENCE)
 
-        def absent() -> bool:
-            return not uids & {pod["metadata"]["uid"] for pod in self.get("pods")["items"]}
-
-        eventually(absent, "the former pods are gone")
+    def names(self, workload: str, namespace: str = NAMESPACE) -> list[str]:
+        """Of a Deployment's pods, as `pod/NAME`."""
+        return [f"pod/{pod['metadata']['name']}" for pod in self.pods(workload, namespace)]
 
     def pods(self, workload: str, namespace: str = NAMESPACE) -> list[Object]:
         """Of a Deployment, terminating ones included."""

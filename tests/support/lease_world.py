@@ -1,8 +1,8 @@
 """A fleet in virtual time: real leases, brokers and ledger, on a loop whose clock is made up.
 
-Used by the simulations of tests/dataplane/portico_dataplane/core and by nobody else. Requests arrive
-where and when a test says; what a real request would do with its counters is done here in the same
-calls. Everything is deterministic for a seed.
+Used by the simulations of tests/dataplane/portico_dataplane/core. Requests arrive where and when a
+test says; what a real request would do with its counters is done here in the same calls. Everything
+is deterministic for a seed.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from portico_dataplane.core.broker import Broker
-from portico_dataplane.core.leases import ASK, TAKEN, Lease
+from portico_dataplane.core.lease import ASK, TAKEN, Lease
 from portico_dataplane.effects.lessee import Lessee
 from portico_dataplane.workers.leasing import Leasing
 from portico_ir.leases import Ask, Exchange, Grant, Requests

@@ -38,6 +38,8 @@ MANIFEST: Final = {
                 "name": POD,
                 "image": f"portico-petstore:{VERSION}",
                 "command": ["python", "-c", "import signal; signal.pause()"],
+                # What is starved of processors measures itself.
+                "resources": {"requests": {"cpu": "250m"}},
             }
         ],
     },

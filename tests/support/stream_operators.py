@@ -17,12 +17,14 @@ from typing import Any
 import msgspec
 
 from portico_ir import codec
+from portico_ir.leases import Exchange, Settlement
 from portico_ir.model import IR_VERSION, Endpoint, EndpointSet, Manifest, Snapshot
 from portico_ir.secrets import Redacted
 from portico_ir.stream import AUDIENCE
 from portico_operator.delivery.access import Access, Review, Unreachable
 from portico_operator.delivery.authority import Authority, make_authority, make_serving
 from portico_operator.delivery.server import StreamServer
+from portico_operator.keeper import Keeper
 from portico_operator.pods import PodState
 
 ACCOUNT = "system:serviceaccount:portico:dataplane"
@@ -113,7 +115,8 @@ class Operator:
         self.grounds = FakeGrounds()
         self.measures = RecordingMeasures()
         self.access = Access(self.reviewer, self.grounds, time.time)
-        self.server = StreamServer(self.access, build=build, measures=self.measures)
+        self.keeper = Keeper()
+        self.server = StreamServer(self.access, build=build, measures=self.measures, settler=self)
         self.port = port
         now = dt.datetime.now(dt.UTC)
         self.tls = make_serving(authority, ["127.0.0.1", "localhost"], now).context()
@@ -122,6 +125,19 @@ class Operator:
         """Serve a certificate of this authority from now on."""
         now = dt.datetime.now(dt.UTC)
         make_serving(authority, ["127.0.0.1", "localhost"], now).install(self.tls)
+
+    # delivery.server.Settler
+
+    def settle(self, class_name: str, pod_uid: str, exchange: Exchange) -> Settlement | None:
+        return self.keeper.settle(class_name, pod_uid, exchange, time.time() * 1000)
+
+    def keep(self, term: int) -> None:
+        """Keep leases from now on, as one that was elected in this term; -1: no longer."""
+        if term < 0:
+            self.keeper.end()
+        else:
+            self.keeper.begin(term, (), time.time() * 1000)
+        self.server.keep(term)
 
     async def start(self) -> Operator:
         sock = socket.create_server(("127.0.0.1", self.port), backlog=512)

@@ -10,7 +10,8 @@ from __future__ import annotations
 from ipaddress import IPv6Address
 from typing import Final
 
-from portico_dataplane.core.leases import BucketLease, Lease, Leases
+from portico_dataplane.core.lease import BucketLease, Lease
+from portico_dataplane.core.leases import Leases
 from portico_ir.access import Plan
 from portico_ir.leases import Requests
 

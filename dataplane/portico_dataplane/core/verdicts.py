@@ -11,7 +11,7 @@ from collections.abc import Callable, Hashable
 from typing import Final, NamedTuple, Protocol
 
 from portico_dataplane.core.keyring import KeySet
-from portico_dataplane.core.leases import Lease
+from portico_dataplane.core.lease import Lease
 from portico_dataplane.core.messages import Request, Response
 from portico_ir.errors import ErrorKind
 from portico_ir.model import Target

@@ -11,7 +11,8 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any, Final, Protocol
 
-from portico_dataplane.core.leases import ASK, TAKEN, Lease, Leases
+from portico_dataplane.core.lease import ASK, TAKEN, Lease
+from portico_dataplane.core.leases import Leases
 from portico_ir.leases import Ask, Grant
 
 WAIT_S: Final = 0.020

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, assert_never
 
 from portico_dataplane.core.keyring import KeySet
-from portico_dataplane.core.leases import Lease
+from portico_dataplane.core.lease import Lease
 from portico_dataplane.core.templates import BadTemplate
 from portico_dataplane.core.verdicts import (
     CallFunction,

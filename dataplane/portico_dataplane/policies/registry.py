@@ -16,7 +16,7 @@ from portico_dataplane.core.credentials import Directory
 from portico_dataplane.core.judgement import Policy
 from portico_dataplane.core.key_counters import Counters
 from portico_dataplane.core.keyring import Keyring
-from portico_dataplane.core.leases import BucketLease
+from portico_dataplane.core.lease import BucketLease
 from portico_dataplane.core.tokens import TokenCache
 from portico_dataplane.core.verdicts import RequestPolicy
 from portico_dataplane.policies.authorizer_answer import Answer

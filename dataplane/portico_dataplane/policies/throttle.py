@@ -12,7 +12,7 @@ import math
 
 from portico_dataplane.core.credentials import Directory
 from portico_dataplane.core.key_counters import Counters, KeyCounters
-from portico_dataplane.core.leases import ASK, BucketLease, Lease, QuotaLease, Taken
+from portico_dataplane.core.lease import ASK, BucketLease, Lease, QuotaLease, Taken
 from portico_dataplane.core.messages import Request
 from portico_dataplane.core.verdicts import CONTINUE, Continue, NeedTokens, Reject
 from portico_ir.errors import ErrorKind

@@ -5,7 +5,7 @@ Called by `compiler.compile`. Promises: one Document per object, whatever the ob
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 
 from portico_compiler import routekeys, validation
 from portico_compiler.features import unbuilt
@@ -17,19 +17,44 @@ from portico_compiler.problems import ObjectRef, Problem, Reason, Severity
 from portico_compiler.world import Object
 
 
-def accept(objects: Iterable[Object], memo: Memo) -> list[Document]:
+def accept(objects: Sequence[Object], memo: Memo) -> list[Document]:
     """A Document for each object; the same one while the object's version is the same."""
-    shelf = memo.shelf("documents")
-    documents: list[Document] = []
-    for object_ in objects:
-        document: Document | None = shelf.get(object_.ref)
-        if document is None or not _same_version(document.object, object_):
-            document = decode(object_)
-        else:
-            document.object = object_
-        shelf.keep(object_.ref, document)
-        documents.append(document)
+    before = memo.shelf("accepted")
+    documents = _in_place(objects, before.get("all"), memo)
+    if documents is None:
+        documents = [_document(object_, memo) for object_ in objects]
+    before.keep("all", documents)
     return documents
+
+
+def _in_place(
+    objects: Sequence[Object], before: list[Document] | None, memo: Memo
+) -> list[Document] | None:
+    """The same for a World in which no object went and those of before stand where they stood:
+    nine edits of ten thousand. None for any other."""
+    if before is None or len(objects) < len(before):
+        return None
+    documents = before.copy()
+    pairs = enumerate(zip(before, objects, strict=False))
+    edited = [index for index, (known, object_) in pairs if known.object is not object_]
+    if any(documents[index].ref != objects[index].ref for index in edited):
+        return None
+    for index in edited:
+        documents[index] = _document(objects[index], memo)
+    documents += [_document(object_, memo) for object_ in objects[len(before) :]]
+    memo.shelf("documents").keep_rest()
+    return documents
+
+
+def _document(object_: Object, memo: Memo) -> Document:
+    shelf = memo.shelf("documents")
+    document: Document | None = shelf.get(object_.ref)
+    if document is None or not _same_version(document.object, object_):
+        document = decode(object_)
+    else:
+        document.object = object_
+    shelf.keep(object_.ref, document)
+    return document
 
 
 def decode(object_: Object) -> Document:

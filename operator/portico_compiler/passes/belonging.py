@@ -33,8 +33,10 @@ def class_names(documents: Iterable[Document], ground: Ground) -> Mapping[Object
         else:
             # What takes part in no API is the platform's, as long as nothing says otherwise.
             api = document.api or _api_of(document)
-            named = _named(class_of(document), ground)
-            found[ref] = apis.get(api, usual) if api is not None else named
+            if api is not None:
+                found[ref] = apis.get(api, usual)
+            else:
+                found[ref] = _named(class_of(document), ground)
     return found
 
 

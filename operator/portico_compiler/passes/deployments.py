@@ -301,10 +301,10 @@ class Deployments:
             self._say(stage, Problem(stage.ref, FIELD, reason, message), "it answers 500")
             return Pin(fault=message)
         taken = self.pinned.setdefault((api, label), revision)
-        if taken.name != revision.name:
+        if taken[:2] != revision[:2]:
             # Two states under one name: an ApiDeployment that was made anew is being taken.
             label = f"{label}+{revision.head.digest[:8]}"
-            loaded = self.revisions.load(api.namespace, revision.name, api, label)
+            loaded = self.revisions.load(*revision[:2], api, label)
             assert isinstance(loaded, Revision)  # It could be loaded under the other label.
             self.pinned[api, label] = loaded
         return Pin(label, revision.name, revision.head.digest)

@@ -20,6 +20,8 @@ from portico_compiler.world import Object
 class Revision(NamedTuple):
     """A state of an API that can be served."""
 
+    namespace: str
+    """Where its head is."""
     name: str
     """metadata.name of the head."""
     head: Head
@@ -136,7 +138,7 @@ class Revisions:
         frozen = thaw(data, api, label)
         if isinstance(frozen, str):
             return f"{place.ref}: {frozen}"
-        return Revision(place.ref.name, head, frozen)
+        return Revision(place.ref.namespace, place.ref.name, head, frozen)
 
     def _finder(self, namespace: str) -> _Finder:
         return _Finder(self._documents, namespace)

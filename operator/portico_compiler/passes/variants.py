@@ -80,6 +80,8 @@ class Variant:
         """Ages of the documents, when they decided something."""
         self.routes: list[CompiledRoute] = []
         """Routes that won their key."""
+        self.by_ref: dict[ObjectRef, CompiledRoute] = {}
+        """The same, for the memo."""
         self.shards: dict[str, tuple[str, ...]] = {}
         """Stage name to the units it serves."""
         self.units: dict[str, Encoded] = {}
@@ -109,9 +111,7 @@ def compile_variant(state: State, inventory: Inventory, settings: Settings, memo
     known: Variant | None = shelf.get(key)
     if known is not None and known.holds(state, inventory):
         # Shelves forget what a compile does not keep.
-        routes = memo.shelf("routes")
-        for route in known.routes:
-            routes.keep(route.document.ref, route)
+        memo.shelf("routes").keep_many(known.by_ref)
         units = memo.shelf("shards")
         for unit_id in known.units:
             kept = units.get(unit_id)
@@ -146,6 +146,7 @@ def _compile(state: State, inventory: Inventory, settings: Settings, memo: Memo)
         if route.needs:
             variant.needs.update(route.needs)
             upstreams |= route.upstreams
+    variant.by_ref = {route.document.ref: route for route in variant.routes}
     variant.upstreams = frozenset(upstreams)
     _link(variant, memo)
     return variant

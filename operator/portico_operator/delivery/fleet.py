@@ -83,7 +83,7 @@ class LivePod(NamedTuple):
 class Standing:
     """Where the fleet of a class is at one moment."""
 
-    __slots__ = ("_refusing", "_serials", "_took", "live", "serial", "unreachable")
+    __slots__ = ("_found", "_refusing", "_serials", "_took", "live", "serial", "unreachable")
 
     def __init__(
         self, live: Iterable[LivePod] = (), serial: int = 0, took: Mapping[int, float] | None = None
@@ -96,6 +96,8 @@ class Standing:
         self._serials = sorted(pod.serial if pod.is_reachable else 0 for pod in self.live)
         self._refusing = [pod for pod in self.live if pod.refused or pod.fault]
         self._took = took or {}
+        self._found: dict[int, Programming] = {}
+        """By serial, without any units of its own."""
 
     @property
     def pods(self) -> int:
@@ -126,6 +128,14 @@ class Standing:
 
     def programmed(self, serial: int, units: Collection[str] = ()) -> Programming:
         """Whether every live pod serves these units as publication `serial` has them."""
+        if units:
+            return self._programmed(serial, units)
+        found = self._found.get(serial)
+        if found is None:
+            found = self._found[serial] = self._programmed(serial, ())
+        return found
+
+    def _programmed(self, serial: int, units: Collection[str]) -> Programming:
         if not self.live:
             return NO_DATA_PLANE
         if self.unreachable:

@@ -97,7 +97,8 @@ class StreamServer:
     ) -> None:
         self.access = access
         self._settler = settler or _Nobody()
-        self._keeping = encode_frame(Keeping())
+        self._keeping = b""
+        """What pods are told that come; empty: this replica keeps nothing, which is as usual."""
         self.undecided = 0
         """Requests turned away because the API server could not be asked."""
         self.closed: Counter[str] = Counter()
@@ -136,10 +137,11 @@ class StreamServer:
 
     def keep(self, term: int) -> None:
         """Pods may settle their leases here, as elected in `term`; -1: no longer."""
-        self._keeping = encode_frame(Keeping(term=term))
+        frame = encode_frame(Keeping(term=term))
+        self._keeping = frame if term >= 0 else b""
         for each in self._classes.values():
             for session in each.sessions.values():
-                session.say("keeping", self._keeping)
+                session.say("keeping", frame)
 
     # ports.Delivery
 
@@ -235,7 +237,8 @@ class StreamServer:
             self._clock,
             partial(self._settler.settle, grant.class_name, grant.pod_uid),
         )
-        session.say("keeping", self._keeping)
+        if self._keeping:
+            session.say("keeping", self._keeping)
         before = each.sessions.get(grant.pod_uid)
         each.sessions[grant.pod_uid] = session
         each.fleet.joined(grant.pod_uid, grant.pod_name)

@@ -18,10 +18,11 @@ from types import TracebackType
 from typing import Self
 
 from control_plane import ControlPlane, free_port
-from portico_fleet import Fleet, own_address
+from portico_fleet import Fleet
 from portico_processes import OperatorProcess, PodProcess, Running, ask, wait_until
 from scale.probe import Probe
 from scale.world import SERVICE, World
+from slice_backends import own_address
 
 NAMESPACE = "default"
 PODS = ("pod-0", "pod-1", "pod-2")

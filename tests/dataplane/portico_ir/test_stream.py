@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from portico_ir.codec import Undecodable, digest
+from portico_ir.leases import Ask, Exchange, Grant, Requests, Settlement, Tokens, Use
 from portico_ir.model import Endpoint, Manifest
 from portico_ir.secrets import Redacted
 from portico_ir.stream import (
@@ -19,7 +20,10 @@ from portico_ir.stream import (
     FromOperator,
     FromPod,
     Hello,
+    Keeping,
     Offer,
+    Settle,
+    Settled,
     Token,
     Unknown,
     content_digest,
@@ -42,6 +46,9 @@ OPERATORS: tuple[FromOperator, ...] = (
         removed=("c",),
         marks={"Route": "1"},
     ),
+    Keeping(term=3),
+    Keeping(),
+    Settled(settlement=Settlement(serial=2, grants=(Grant("b", 1.5), Grant("q", period=3)))),
 )
 PODS: tuple[FromPod, ...] = (
     Hello(ir_version=1, pod="p"),
@@ -49,6 +56,14 @@ PODS: tuple[FromPod, ...] = (
     Follow(content="c"),
     Acknowledgement(digest="d", content="c", refused={"u": "why"}, marks={"R": "1"}, build="b"),
     Token(token=Redacted("secret")),
+    Settle(
+        exchange=Exchange(
+            holder="p",
+            serial=2,
+            asks=(Ask("b", Tokens(1, 2), 0.5), Ask("q", Requests("p", "k", 9, "WEEK", 1))),
+            usage=(Use("p", "k", 7, 3),),
+        )
+    ),
 )
 
 

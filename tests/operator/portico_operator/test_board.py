@@ -15,11 +15,11 @@ from portico_operator.board import (
     FLEET_HOLD_S,
     HOLD_S,
     MOST_BACKOFF,
-    Findings,
     StatusBoard,
     Write,
 )
 from portico_operator.delivery.fleet import LivePod, Refusal, Standing
+from portico_operator.findings import Findings, compared
 from portico_operator.status import Identity
 
 CLASS = "portico"
@@ -92,8 +92,11 @@ class Cluster:
         self.found |= changed
         identities = {API: Identity("abc", (address,))} if API in self.found else {}
         classes = {ref: self.classes.get(ref, CLASS) for ref in self.found}
-        findings = Findings(self.found, identities, not_deployed or {}, classes, self.serials)
-        self.board.found(findings, set(changed), {CLASS: serial, "other": serial}, now)
+        findings = Findings(
+            dict(self.found), identities, not_deployed or {}, classes, dict(self.serials)
+        )
+        news = compared(self.board.findings, findings)
+        self.board.found(news, set(changed), {CLASS: serial, "other": serial}, now)
 
     def fleet(
         self, now: float, at: Standing, refusals: Mapping[ObjectRef, tuple[str, ...]] | None = None

@@ -54,7 +54,7 @@ SERVICE = {"name": "pets", "port": 80}
         (
             "ApiDeployment",
             {"apiRef": {"name": "x", "namespace": "apis"}, "revisionRef": {"name": "r"}},
-            References(revisions=frozenset({"apis", "own"})),
+            References(frozenset({"apis"}), revisions=frozenset({"apis", "own"})),
         ),
         (
             "Stage",

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from portico_dataplane.core.key_counters import REST_MS, Counters, KeyCounters, network_of
-from portico_dataplane.core.leases import IDLE_MS, BucketLease, Count, Leases, QuotaLease
+from portico_dataplane.core.lease import IDLE_MS, BucketLease, Count, QuotaLease
+from portico_dataplane.core.leases import Leases
 from portico_ir.access import Bucket, Plan, PlanStage, Quota
 from portico_ir.leases import Requests
 
@@ -64,7 +65,7 @@ def test_keys_that_rest_are_forgotten() -> None:
     world.key(PLAN, "idle", NOW)
     assert len(world) == 2
     world.key(PLAN, "new", NOW + REST_MS)
-    assert set(key for _, key in world.keys) == {"k", "new"}
+    assert {key for _, key in world.keys} == {"k", "new"}
     leases.due(NOW + REST_MS, everything=True)
     leases.due(NOW + REST_MS + IDLE_MS, everything=True)
     world.key(PLAN, "newer", NOW + 3 * REST_MS)

@@ -1,8 +1,8 @@
 """The stated accuracy, in virtual time: real leases, brokers and ledger in a fleet that is made up.
 
-design.md §7: a quota is overshot by 1 % or one lease per worker at most, whichever is larger, and its
-last token can be spent; a bucket gives what it takes in, wherever requests come. `make bench-accuracy`
-does the same with real processes and real stores.
+design.md §7: a quota is overshot by 1 % or one lease per worker at most, whichever is larger, and
+its last token can be spent; a bucket gives what it takes in, wherever requests come. The same with
+real processes and real stores is `make bench-accuracy`.
 """
 
 from __future__ import annotations

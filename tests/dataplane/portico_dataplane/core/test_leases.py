@@ -1,4 +1,4 @@
-"""Leases of one worker: taking is synchronous, asking happens at the right moments, idle goes back."""
+"""Leases of one worker: taking is synchronous, asking comes in time, what is idle goes back."""
 
 from __future__ import annotations
 
@@ -6,18 +6,16 @@ import gc
 
 import pytest
 
-from portico_dataplane.core.leases import (
+from portico_dataplane.core.lease import (
     ASK,
     FRESH_MS,
     IDLE_MS,
     REFUSED,
-    REPORT_MS,
     TAKEN,
-    UNUSED_MS,
     BucketLease,
-    Leases,
     QuotaLease,
 )
+from portico_dataplane.core.leases import REPORT_MS, UNUSED_MS, Leases
 from portico_ir.access import Bucket
 from portico_ir.leases import Ask, Grant, Requests
 

@@ -11,6 +11,9 @@ from portico_dataplane.core.verdicts import (
     Continue,
     FunctionAnswer,
     Need,
+    NeedBody,
+    NeedKeys,
+    NeedTokens,
     Reject,
     Respond,
     Unavailable,
@@ -21,7 +24,15 @@ from portico_ir.model import UrlTarget
 
 
 def test_the_union_is_closed() -> None:
-    assert set(get_args(Verdict)) == {Continue, Respond, Reject, Need}
+    assert set(get_args(Verdict)) == {
+        Continue,
+        Respond,
+        Reject,
+        Need,
+        NeedBody,
+        NeedKeys,
+        NeedTokens,
+    }
 
 
 def test_a_need_goes_on_with_the_answer() -> None:

@@ -14,6 +14,7 @@ from aiohttp import web
 from portico_dataplane.feed.files import Address, TokenFile, TrustFile
 from portico_dataplane.feed.link import Link, UnitError
 from portico_ir.codec import digest
+from portico_ir.leases import Exchange, Settlement
 from portico_ir.model import IR_VERSION, Endpoint, Manifest
 from portico_ir.stream import (
     Acknowledgement,
@@ -22,6 +23,9 @@ from portico_ir.stream import (
     Follow,
     FromOperator,
     Hello,
+    Keeping,
+    Settle,
+    Settled,
     decode_from_pod,
     encode_frame,
     offer_of,
@@ -79,6 +83,12 @@ class Owner:
 
     def said(self, link: Link) -> None:
         self.told.append("said")
+
+    def kept(self, link: Link) -> None:
+        self.told.append(f"kept {link.term}")
+
+    def settled(self, link: Link, settlement: Settlement) -> None:
+        self.told.append(f"settled {settlement.serial}")
 
     def closed(self, link: Link) -> None:
         self.told.append("closed")
@@ -143,6 +153,31 @@ async def test_it_says_who_it_is_and_is_open_once_greeted(
     await until(lambda: link.is_open)
     assert (link.state.content, link.state.marks) == ("c", {"Route": "1"})
     assert owner.told == ["opened"]
+
+
+async def test_leases_are_settled_with_an_operator_that_keeps(
+    script: Script, link: Link, owner: Owner
+) -> None:
+    await script.say(HELLO, Keeping(term=4))
+    await until(lambda: link.term == 4)
+    exchange = Exchange(holder="pod", serial=7)
+    link.settle(exchange)
+    await until(lambda: Settle(exchange=exchange) in script.heard)
+    await script.say(Settled(settlement=Settlement(serial=7)), Keeping())
+    await until(lambda: link.term == -1)
+    assert owner.told == ["opened", "kept 4", "settled 7", "kept -1"]
+
+
+async def test_whoever_comes_back_must_say_again_that_he_keeps(
+    script: Script, link: Link, owner: Owner
+) -> None:
+    await script.say(HELLO, Keeping(term=4))
+    await until(lambda: link.term == 4)
+    await script.streams[-1].close()
+    await until(lambda: len(script.streams) == 2)
+    await script.say(HELLO)
+    await until(lambda: owner.told[-1] == "opened")
+    assert link.term == -1
 
 
 async def test_only_the_latest_of_each_kind_is_said(script: Script, link: Link) -> None:

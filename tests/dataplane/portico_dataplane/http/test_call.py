@@ -13,8 +13,9 @@ from typing import Any
 
 import pytest
 
+from engine import UPSTREAM
 from portico_dataplane.http import call
-from portico_ir.model import Endpoint, GatewayUnit, ServiceTarget, UrlTarget
+from portico_ir.model import Endpoint, EndpointSet, GatewayUnit, ServiceTarget, UrlTarget
 from raw_http import Answer, RawClient
 from raw_upstream import CLOSE, HOLD, RESET, Exchange, Script, Upstream, Wait
 from serving import HTTP, REST, Serving, everything, function, proxied, route, site
@@ -238,6 +239,23 @@ def test_an_address_that_refuses_is_passed_over() -> None:
         with Serving(UNITS, endpoints=(gone, Endpoint(host="127.0.0.1", port=gone.port))) as engine:
             assert outcome(ask(engine)) == NETWORK
             assert outcome(ask(engine, host="http")) == UNAVAILABLE
+
+
+def test_a_service_that_moves_is_waited_for() -> None:
+    """Its last pod is gone before anybody has said where the new one is."""
+    with socket.socket() as sock, Upstream((returns(),)) as up:
+        sock.bind(("127.0.0.1", 0))
+        gone = Endpoint(host="127.0.0.1", port=sock.getsockname()[1])
+        there = Endpoint(host="127.0.0.1", port=up.port)
+        with Serving(UNITS, upstream=up, endpoints=(gone,)) as engine:
+            upstream = engine.gateway.upstreams.get(f"http:service:{UPSTREAM}", trusted=True)
+            moved = EndpointSet(sequence=2, upstreams={UPSTREAM: (there,)})
+            with RawClient(engine.port) as client:
+                client.send(get())
+                engine.until(lambda: upstream.is_moving(gone), "the address was tried")
+                assert engine.ask(lambda: engine.gateway.set_endpoints(moved))
+                assert client.read_answer().status == 201
+            assert len(up.exchanges) == 1
 
 
 def test_no_address() -> None:

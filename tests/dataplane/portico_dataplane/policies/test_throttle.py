@@ -7,9 +7,10 @@ import pytest
 from portico_dataplane.core.caller import Caller
 from portico_dataplane.core.credentials import Credentials, Directory
 from portico_dataplane.core.key_counters import Counters
-from portico_dataplane.core.leases import BucketLease, Lease, Leases
+from portico_dataplane.core.lease import BucketLease, Lease
+from portico_dataplane.core.leases import Leases
 from portico_dataplane.core.messages import Request
-from portico_dataplane.core.verdicts import CONTINUE, NeedTokens, Reject
+from portico_dataplane.core.verdicts import CONTINUE, NeedTokens, Reject, Verdict
 from portico_dataplane.policies.throttle import ThrottlePolicy
 from portico_ir.access import Bucket, Plan, PlanStage, Quota
 from portico_ir.errors import ErrorKind
@@ -156,11 +157,12 @@ def test_it_waits_for_the_one_that_is_not_known(position: int) -> None:
 def test_it_may_wait_for_one_after_the_other() -> None:
     world = World(client=False)
     request = world.request(key="")
+    verdict: Verdict = world.policy.on_request(request)
     for name in ("route", "stage", "account"):
-        verdict = world.policy.on_request(request) if name == "route" else verdict.then(True)
         assert isinstance(verdict, NeedTokens)
         assert verdict.lease.id == name
-    assert verdict.then(True) is CONTINUE
+        verdict = verdict.then(True)
+    assert verdict is CONTINUE
 
 
 def test_in_vain() -> None:

@@ -17,6 +17,7 @@ from portico_dataplane.workers.channel import (
     Announce,
     Applied,
     Apply,
+    Asks,
     Begin,
     Channel,
     Drain,
@@ -24,6 +25,7 @@ from portico_dataplane.workers.channel import (
     Failed,
     FrameError,
     FrameReader,
+    Grants,
     Lines,
     Order,
     Pull,
@@ -36,6 +38,7 @@ from portico_dataplane.workers.channel import (
     orders,
     reports,
 )
+from portico_ir.leases import Ask, Grant, Requests, Tokens
 
 LABELS = ("n", "a", "rest", "$default", "GET /")
 
@@ -46,6 +49,7 @@ ORDERS: list[Order] = [
     Endpoints(b"{}"),
     Pull(9),
     Announce(),
+    Grants([Grant("b", 2.0, 0.5), Grant("q", period=7, ends_ms=1.5)], 6),
     Drain(1.5),
 ]
 REPORTS: list[Report] = [
@@ -54,6 +58,7 @@ REPORTS: list[Report] = [
     Serving(),
     Pulled(9, Readings(series={LABELS: [1, 2.5]}, gauges={"g": 1.0})),
     Lines(["one", "zwei ü"]),
+    Asks([Ask("b", Tokens(1, 2), 3.0), Ask("q", Requests("p", "k", 5))]),
     Failed("why"),
 ]
 

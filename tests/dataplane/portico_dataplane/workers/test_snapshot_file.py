@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from portico_dataplane.workers.snapshot_file import SnapshotError, load, prepare
+from portico_dataplane.workers.snapshot_file import SnapshotError, load, prepare, store_of
 from portico_ir.codec import decode_endpoints, decode_manifest, digest, encode
-from portico_ir.model import IR_VERSION, GatewayUnit, Manifest, Snapshot
+from portico_ir.model import IR_VERSION, GatewayUnit, Manifest, Snapshot, StoreUnit
 from snapshots import endpoints_of, snapshot_of
 
 GATEWAY = encode(GatewayUnit())
@@ -126,3 +126,24 @@ def test_prepared_for_sending() -> None:
     assert decode_manifest(prepared.manifest) == snapshot.manifest
     assert prepared.units == {digest(GATEWAY): GATEWAY, digest(b"{}"): b"{}"}
     assert decode_endpoints(prepared.endpoints) == endpoints_of("default/pets:80", sequence=9)
+
+
+def with_store(encoded: bytes | None) -> Snapshot:
+    units = {} if encoded is None else {"store": msgspec.Raw(encoded)}
+    manifest = Manifest(
+        ir_version=IR_VERSION, units={name: digest(data) for name, data in units.items()}
+    )
+    return Snapshot(manifest=manifest, units=units)
+
+
+def test_where_leases_are_settled() -> None:
+    unit = StoreUnit(keep=False)
+    assert store_of(with_store(encode(unit))) == unit
+    assert store_of(with_store(None)) == StoreUnit()
+
+
+@pytest.mark.parametrize("encoded", [b'{"unit":"store","x":1}', b'{"unit":"plans"}'])
+def test_a_store_that_cannot_be_read(encoded: bytes) -> None:
+    assert store_of(with_store(encoded)) is None
+    snapshot = with_store(b"")
+    assert store_of(Snapshot(manifest=snapshot.manifest)) is None

@@ -26,9 +26,9 @@ def key(text: str, kind: Any = "RestApi") -> RouteKey:
     return found
 
 
-def route(stage_: Throttles = Throttles(), text: str = "GET /a", **spec: Any) -> list[Throttle]:
-    whole = {"apiRef": {"name": "shop"}, "routeKey": text, **spec}
-    return policies(msgspec.convert(whole, RouteSpec), key(text), stage_)
+def route(stage_: Throttles | None = None, **spec: Any) -> list[Throttle]:
+    whole = {"apiRef": {"name": "shop"}, "routeKey": "GET /a", **spec}
+    return policies(msgspec.convert(whole, RouteSpec), key("GET /a"), stage_ or Throttles())
 
 
 def test_nothing_is_limited_where_nothing_is_said() -> None:

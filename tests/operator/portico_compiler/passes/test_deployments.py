@@ -138,6 +138,30 @@ def test_two_states_under_one_name_do_not_meet() -> None:
     assert invariants.check(worlds.units(result)) == []
 
 
+def test_one_of_them_may_be_on_its_way_from_another_namespace() -> None:
+    """v1 was made anew, to restore what stands elsewhere; one stage still serves the old one."""
+    away = revision(TWO, "v1", name="kept")
+    for part in away:
+        part["metadata"]["namespace"] = "ops"
+    grant = {
+        "apiVersion": "gateway.networking.k8s.io/v1",
+        "kind": "ReferenceGrant",
+        "metadata": {"name": "g", "namespace": "ops"},
+        "spec": {
+            "from": [{"group": "portico.dev", "kind": "ApiDeployment", "namespace": "default"}],
+            "to": [{"group": "apps", "kind": "ControllerRevision"}],
+        },
+    }
+    old = revision(ONE, "v1", name="v1-old", own=True)
+    anew = deployment("v1", revisionRef={"name": "kept", "namespace": "ops"})
+    for names in (("prod", "test"), ("test", "prod")):  # whichever comes first
+        moved, behind = stage(names[0], "v1"), stage(names[1], "v2")
+        raws = [*ONE, *old, *away, grant, anew, deployment("v2"), moved, behind]
+        result = with_status(raws, {names[1]: "v1-old"})
+        assert targets(result, names[0]) == {"GET /pets": "http://v2.example/"}
+        assert targets(result, names[1]) == {"GET /pets": "http://v1.example/"}
+
+
 def test_a_deployment_of_another_namespace() -> None:
     """Both references cross, each with leave."""
     far = deployment("v1", apiRef={"name": "shop", "namespace": "default"})

@@ -30,12 +30,12 @@ class Bed:
     """A writer, and what became of its writes."""
 
     def __init__(self, *, leads: bool = True, width: int = 8) -> None:
-        self.kube, self.clock, self.leads = FakeKube(), Clock(), leads
+        self.kube, self.clock, self.time_left = FakeKube(), Clock(), 12.0 if leads else 0.0
         self.done: list[tuple[ObjectRef, Outcome]] = []
         flow = WriteFlow(0.0, rate=10.0, burst=100.0, width=width)
         for _ in range(width):
             flow.answered(0.0)
-        self.writer = StatusWriter(self.kube, lambda: self.leads, flow=flow, clock=self.clock)
+        self.writer = StatusWriter(self.kube, lambda: self.time_left, flow=flow, clock=self.clock)
 
     def begin(self, ref: ObjectRef = ROUTE, status: dict[str, Any] | None = None) -> None:
         self.writer.begin(
@@ -70,6 +70,24 @@ async def test_nothing_is_sent_without_the_lease() -> None:
     bed = Bed(leads=False)
     assert await bed.write() == Outcome(None, None)
     assert not bed.kube.asked
+
+
+@pytest.mark.parametrize(("left", "takes"), [(12.0, 10.0), (4.0, 3.5), (0.6, 0.1), (0.5, None)])
+async def test_a_write_does_not_outlive_our_leading(left: float, takes: float | None) -> None:
+    bed = Bed()
+    bed.time_left = left
+    seen: list[float] = []
+
+    class Timed(FakeKube):
+        async def request(self, *given: Any, **more: Any) -> bytes:
+            seen.append(round(more["timeout"], 6))
+            return await super().request(*given, **more)
+
+    bed.writer._client = kube = Timed()
+    kube.answers["PATCH", PATH] = item("r", 7)
+    outcome = await bed.write()
+    assert seen == ([] if takes is None else [takes])
+    assert (outcome.written is None) == (takes is None)
 
 
 @pytest.mark.parametrize(

@@ -60,6 +60,7 @@ def made(transport: Transport) -> Session:
         Board("portico", "b", IR_VERSION),
         Access(FakeReviewer(), FakeGrounds(), time.time),
         time.time,
+        lambda exchange: None,
     )
 
 
