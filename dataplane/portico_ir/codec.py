@@ -13,7 +13,7 @@ from typing import Any, cast
 
 import msgspec
 
-from portico_ir.model import EndpointSet, Manifest, Snapshot, Unit
+from portico_ir.model import EndpointSet, Manifest, Route, Snapshot, Unit
 from portico_ir.secrets import Redacted
 
 
@@ -41,8 +41,11 @@ _snapshots = msgspec.json.Decoder(Snapshot)
 _endpoints = msgspec.json.Decoder(EndpointSet)
 
 
-def encode(value: Unit | Manifest | Snapshot | EndpointSet) -> bytes:
-    """The canonical bytes of a value of the contract: equal values have equal bytes."""
+def encode(value: Unit | Manifest | Snapshot | EndpointSet | Route) -> bytes:
+    """The canonical bytes of a value of the contract: equal values have equal bytes.
+
+    Of a Route they are the same as within its unit, where they may stand in its place (as Raw).
+    """
     return _encoder.encode(_canonical(value))
 
 

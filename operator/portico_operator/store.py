@@ -48,6 +48,8 @@ class Store:
 
     def __init__(self) -> None:
         self._objects: dict[ObjectRef, _Kept] = {}
+        self._world: dict[ObjectRef, Object] = {}
+        """Of them, what the compiler reads: an object that is edited stays where it stands."""
         self._gone: dict[ObjectRef, int] = {}
         """Tombstones: version at which an object went."""
         self._expected: set[Scope] = set()
@@ -163,10 +165,9 @@ class Store:
     def freeze(self, settings: Settings) -> World:
         """Everything there is, for the compiler; ask `missing` first."""
         marks = {kind: str(at) for kind, at in self._changes.items() if kind not in UNMARKED}
-        objects = tuple(kept.object.object for kept in self._objects.values() if _is_read(kept))
         return World(
             settings=msgspec.structs.replace(settings, marks=marks),
-            objects=objects,
+            objects=tuple(self._world.values()),
             namespaces={o.ref.name: o.labels for o in self.of_kind("Namespace")}
             if self._choosing
             else {},
@@ -274,13 +275,13 @@ class Store:
         if old and before and is_same and _same_status(before, found.object):
             # The very object that earlier Worlds hold: only version and status are news.
             found = msgspec.structs.replace(found, object=before)
-            self._objects[ref] = _Kept(found, old.references)
+            self._set(ref, _Kept(found, old.references))
             return False
         named = NONE
         known = KINDS.get(ref.kind)
         if known is not None and (known.ours or ref.kind == REVISION):
             named = references(ref.kind, ref.namespace, found.object.body)
-        self._objects[ref] = _Kept(found, named)
+        self._set(ref, _Kept(found, named))
         if not is_same:  # What we wrote ourselves is nothing that a user changed.
             self._changed.add(ref)
         # In this order, so that what both name is never without a reference.
@@ -296,8 +297,14 @@ class Store:
         self._deleted.add(ref.kind)
         self._changes[ref.kind] = max(version, self._changes.get(ref.kind, 0))
 
+    def _set(self, ref: ObjectRef, kept: _Kept) -> None:
+        self._objects[ref] = kept
+        if ref.kind in KINDS:
+            self._world[ref] = kept.object.object
+
     def _remove(self, ref: ObjectRef) -> None:
         kept = self._objects.pop(ref)
+        self._world.pop(ref, None)
         self._count(ref, kept.references, -1)
         self._changed.add(ref)
 
@@ -327,9 +334,8 @@ class Store:
         object_ = kept.object.object
         body = {key: value for key, value in object_.body.items() if key != "data"}
         stripped = msgspec.structs.replace(object_, body=body)
-        self._objects[ref] = kept._replace(
-            object=msgspec.structs.replace(kept.object, object=stripped)
-        )
+        found = msgspec.structs.replace(kept.object, object=stripped)
+        self._set(ref, kept._replace(object=found))
 
     def _mark(self, kind: str, version: int) -> None:
         if version > self._marks.get(kind, 0):
@@ -339,10 +345,6 @@ class Store:
 def covers(scope: Scope, ref: ObjectRef) -> bool:
     """Whether a list of this scope would hold the object."""
     return scope.kind == ref.kind and scope.namespace in (ALL, ref.namespace)
-
-
-def _is_read(kept: _Kept) -> bool:
-    return kept.object.ref.kind in KINDS
 
 
 def _same_status(old: Object, new: Object) -> bool:

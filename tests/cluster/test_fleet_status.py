@@ -45,7 +45,9 @@ def settled(operator: OperatorProcess) -> None:
 
 def test_counts_and_propagation_are_true(fleet: Fleet) -> None:
     operator = fleet.operator("one").ready()
-    fleet.apply(manifest("RestApi", "shop"), route("a", "GET /a", **PETS))
+    # Always: else the implicit stage ends once the other is programmed, which is a change, too.
+    fleet.apply(manifest("RestApi", "shop", {"defaultStage": "Always"}))
+    fleet.apply(route("a", "GET /a", **PETS))
     fleet.apply(manifest("Stage", "prod", {"apiRef": {"name": "shop"}, "stageName": "prod"}))
     fleet.pod("pod-a")
     fleet.ready("pod-a")

@@ -204,7 +204,8 @@ async def test_endpoints_follow_their_slices(cluster: ControlPlane, fresh_namesp
         apply(api, namespace, service("pets", 80))
 
         def addresses() -> list[str]:
-            found = app.reconciler._endpoints["portico"].upstreams.get(f"{namespace}/pets:80", ())
+            known = app.reconciler._endpoints.get("portico")
+            found = known.upstreams.get(f"{namespace}/pets:80", ()) if known else ()
             return [endpoint.host for endpoint in found]
 
         apply(api, namespace, _slice("10.1.2.3", "10.1.2.4"))

@@ -15,7 +15,7 @@ import yaml
 from control_plane import CRDS, ControlPlane
 from kubernetes_api import GROUP_VERSION, KubernetesApi
 from manifests import manifest, route
-from operators import condition, eventually, running
+from operators import condition, eventually, prepare, running
 from portico_operator.app import App
 
 NAMESPACE = "default"
@@ -174,6 +174,7 @@ async def test_it_waits_for_kinds_that_are_not_served_yet(
             assert not app.reconciler.first_done.is_set()
             assert "Route" in app._unready()
             await asyncio.to_thread(bare.install_crds)
+            await asyncio.to_thread(prepare, bare.api, NAMESPACE)
             await eventually(app.reconciler.first_done.is_set)
             await asyncio.to_thread(bare.api.apply, manifest("RestApi", "shop"))
             await asyncio.to_thread(bare.api.apply, route("r", "GET /late"))

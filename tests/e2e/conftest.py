@@ -9,12 +9,14 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 
 from bed import RECORD, Bed, keep_evidence
 from control_plane import DidNotStart, Missing
+from helm import HelmFailed
 from installation import Installation
 from kind_cluster import KindCluster
 from pod_client import PodClient
@@ -41,6 +43,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items[:] = [item for item in items if item not in ours] + ours
 
 
+@contextmanager
+def ends_the_run() -> Iterator[None]:
+    """Without this nothing can be tested: the reason is said once."""
+    try:
+        yield
+    except (AssertionError, DidNotStart, HelmFailed, Missing) as why:
+        pytest.exit(f"{why}\nSee build/e2e for what every part wrote.", 1)
+
+
 @pytest.fixture(scope="session")
 def bed() -> Iterator[Bed]:
     """A cluster with our images."""
@@ -52,7 +63,9 @@ def bed() -> Iterator[Bed]:
     except (DidNotStart, Missing) as why:
         pytest.skip(str(why))
     shutil.rmtree(RECORD, ignore_errors=True)
-    with made as ready:
+    with ExitStack() as stack:
+        with ends_the_run():
+            ready = stack.enter_context(made)
         yield ready
         keep_evidence(ready)
 
@@ -61,14 +74,16 @@ def bed() -> Iterator[Bed]:
 def installation(bed: Bed) -> Installation:
     """The chart, installed and ready; the last step of the story removes it."""
     made = Installation(bed, HERE / "values.yaml")
-    made.install()
+    with ends_the_run():
+        made.install()
     return made
 
 
 @pytest.fixture(scope="session")
 def petstore(installation: Installation) -> Installation:
     """The example beside it, programmed."""
-    installation.apply_example()
+    with ends_the_run():
+        installation.apply_example()
     return installation
 
 

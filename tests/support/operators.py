@@ -59,14 +59,15 @@ def prepare(api: KubernetesApi, namespace: str) -> None:
         metadata = {"name": name, "namespace": namespace}
         with contextlib.suppress(Refused):
             api.create({"apiVersion": "v1", "kind": kind, "metadata": metadata})
-    api.apply(
-        {
-            "apiVersion": GROUP_VERSION,
-            "kind": "PorticoClass",
-            "metadata": {"name": "portico"},
-            "spec": {"default": True},
-        }
-    )
+    with contextlib.suppress(Refused):  # where our kinds are not served yet
+        api.apply(
+            {
+                "apiVersion": GROUP_VERSION,
+                "kind": "PorticoClass",
+                "metadata": {"name": "portico"},
+                "spec": {"default": True},
+            }
+        )
 
 
 @contextlib.asynccontextmanager

@@ -12,14 +12,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from itertools import islice
-from typing import Final, NamedTuple
+from typing import Final
 
-from msgspec.structs import replace
-
-from portico_ir.leases import Ask, Exchange, Grant, Limit, Requests, Settlement, Tokens, Use
-from portico_ir.ledger import TERM_MS
+from portico_dataplane.core.line import ROUTINE_MS, Answer, Line, Pod
+from portico_ir.leases import Ask, Exchange, Requests, Settlement, Use
 from portico_ir.periods import day_of
-from portico_ir.stock import LEAST_MS, NEVER_MS, RETURN_MS, Offer, Stock
 
 SOON_MS: Final = 50.0
 """A counter that runs low waits so long, so that others can join it."""
@@ -36,13 +33,7 @@ class Broker:
 
     def __init__(self, holder: str, leaves: int, *, unix_ms: float, keeps: bool = True) -> None:
         self.holder = holder
-        self.leaves = leaves
-        """Workers."""
-        self.fleet = leaves
-        """Workers of all pods, as the store last said."""
-        self.keeps = keeps
-        """What happens while the store is away: live on the last shares, or refuse."""
-        self.away = False
+        self.pod = Pod(leaves, keeps=keeps)
         self._epoch = unix_ms
         """The store's Unix time when `now` was 0."""
         self._lines: dict[str, Line] = {}
@@ -70,17 +61,9 @@ class Broker:
                 if limit.limit < 0:
                     continue  # nobody has to be asked
             line = self._line(ask, now)
-            stock = line.stock
-            if ask.period != line.period:
-                ask = replace(ask, spent=0.0, held=0.0, period=line.period)
-            before = stock.shares.get(worker)
-            line.spent += ask.spent - (before.spoken if before is not None else 0.0)
-            line.used = line.used or ask.spent > 0 or ask.want > 0
-            stock.accrue(now)
-            stock.settle(worker, ask, 1, now)
+            ask = line.heard(worker, ask, now)
             if not (ask.want or ask.held):
-                stock.forget(worker)
-                if not stock.shares:
+                if not line.stock.shares:
                     self._pressing[line.id] = line  # nobody uses it: give it back
             elif ask.waiting and line.must_ask(now):
                 line.waiting.append((worker, ask))
@@ -94,9 +77,7 @@ class Broker:
     def gone(self, worker: str, now: float) -> None:
         """A worker has died: what it held and had not reported is the pod's again."""
         for line in self._lines.values():
-            line.stock.accrue(now)
-            line.stock.forget(worker)
-            line.waiting = [each for each in line.waiting if each[0] != worker]
+            line.gone(worker, now)
 
     # --- the store ----------------------------------------------------------------------------
 
@@ -120,7 +101,7 @@ class Broker:
             holder=self.holder,
             serial=self._serial,
             acknowledged=self._acknowledged,
-            leaves=self.leaves,
+            leaves=self.pod.leaves,
             asks=tuple(line.ask(now) for line in due),
             usage=usage,
         )
@@ -149,16 +130,16 @@ class Broker:
         self._sent = None
         self._recount(settlement, now)
         self._acknowledged = settlement.serial
-        self.fleet = max(self.leaves, settlement.leaves)
+        self.pod.fleet = max(self.pod.leaves, settlement.leaves)
         self._epoch = settlement.now_ms - now
         answers: list[Answer] = []
-        was_away, self.away = self.away, False
+        was_away, self.pod.away = self.pod.away, False
         for grant in settlement.grants:
             line = self._lines.get(grant.id)
             if line is not None and line.asked:
-                line.take(grant, now)
+                line.take(grant, self._sent_at, now)
                 answers += line.serve(now)
-                if not line.stock.shares and line.stock.free < 1:
+                if line.is_over:
                     del self._lines[line.id]
                     self._pressing.pop(line.id, None)
         if was_away:
@@ -168,12 +149,9 @@ class Broker:
 
     def lost(self, now: float) -> list[Answer]:
         """The store does not answer: serve those who wait as the fail mode says."""
-        self.away = True
-        answers: list[Answer] = []
-        for line in self._lines.values():
-            if line.waiting:
-                answers += line.serve(now)
-        return answers
+        self.pod.away = True
+        waiting = [line for line in self._lines.values() if line.waiting]
+        return [answer for line in waiting for answer in line.serve(now)]
 
     def farewell(self, now: float) -> None:
         """The workers are gone for good: everything goes back."""
@@ -187,17 +165,9 @@ class Broker:
 
     def expired(self, now: float) -> list[Answer]:
         """While the store is away and the mode is to refuse: leases that have run out."""
-        if not self.away or self.keeps:
+        if not self.pod.away or self.pod.keeps:
             return []
-        answers: list[Answer] = []
-        for line in self._lines.values():
-            if line.known and now >= line.until:
-                line.known = False
-                line.stock = Stock(now, cap=math.inf)
-                answers += [
-                    Answer(str(number), line.nothing()) for number in range(self.leaves)
-                ]
-        return answers
+        return [answer for line in self._lines.values() for answer in line.run_out(now)]
 
     # --- within -------------------------------------------------------------------------------
 
@@ -209,11 +179,12 @@ class Broker:
     def _line(self, ask: Ask, now: float) -> Line:
         line = self._lines.get(ask.id)
         if line is None:
-            line = self._lines[ask.id] = Line(ask.id, ask.limit, now)
+            line = self._lines[ask.id] = Line(self.pod, ask.id, ask.limit, now)
         elif now >= line.ends_at:
             line.begin(0, now)
         if line.limit != ask.limit:
             line.set_limit(ask.limit, now)
+            self._pressing[line.id] = line
         return line
 
     def _recount(self, settlement: Settlement, now: float) -> None:
@@ -245,4 +216,3 @@ class Broker:
         for line in due[MOST_ASKS:]:
             self._pressing[line.id] = line
         return due[:MOST_ASKS]
-

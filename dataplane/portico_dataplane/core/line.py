@@ -11,6 +11,8 @@ from __future__ import annotations
 import math
 from typing import Final, NamedTuple
 
+from msgspec.structs import replace
+
 from portico_ir.leases import Ask, Grant, Limit, Requests, Tokens
 from portico_ir.ledger import TERM_MS
 from portico_ir.stock import LEAST_MS, NEVER_MS, RETURN_MS, Offer, Stock
@@ -63,6 +65,7 @@ class Line:
         "limit",
         "more",
         "period",
+        "pod",
         "recheck_at",
         "settled_at",
         "spent",
@@ -73,7 +76,8 @@ class Line:
         "waiting",
     )
 
-    def __init__(self, known_as: str, limit: Limit, now: float) -> None:
+    def __init__(self, pod: Pod, known_as: str, limit: Limit, now: float) -> None:
+        self.pod = pod
         self.id = known_as
         self.limit = limit
         self.stock = Stock(now, cap=math.inf)
@@ -102,10 +106,11 @@ class Line:
         self.waiting: list[tuple[str, Ask]] = []
         """Workers where a request waits for what the store says."""
 
+    # --- workers ------------------------------------------------------------------------------
+
     def set_limit(self, limit: Limit, now: float) -> None:
         """The configuration has changed: what was had under the old limit may be too much."""
         self.limit = limit
-        self._pressing[self.id] = line
         if isinstance(limit, Tokens):
             stock = self.stock
             stock.cap = max(1.0, min(stock.cap, limit.burst))
@@ -122,6 +127,20 @@ class Line:
         self.ends_at = math.inf
         self.known = self.assumed = self.more = False
 
+    def heard(self, worker: str, ask: Ask, now: float) -> Ask:
+        """A worker has said what it spent and what it needs; returns it for this period."""
+        if ask.period != self.period:
+            ask = replace(ask, spent=0.0, held=0.0, period=self.period)
+        stock = self.stock
+        before = stock.shares.get(worker)
+        self.spent += ask.spent - (before.spoken if before is not None else 0.0)
+        self.used = self.used or ask.spent > 0 or ask.want > 0
+        stock.accrue(now)
+        stock.settle(worker, ask, 1, now)
+        if not (ask.want or ask.held):
+            stock.forget(worker)
+        return ask
+
     def must_ask(self, now: float) -> bool:
         """A request waits and the pod cannot help it, but the store may."""
         if self.stock.free >= 1:
@@ -132,6 +151,7 @@ class Line:
         return not self.known or self.more or now >= self.recheck_at
 
     def answer(self, worker: str, ask: Ask, now: float) -> Answer:
+        """What a worker may have."""
         if self.pod.away:
             self.assume(now)
         stock = self.stock
@@ -151,11 +171,9 @@ class Line:
         credit = max(0, math.floor(spare * SPIKE / self.pod.leaves) - 1)
         more = offer.more or (self.more and not self.pod.away)
         wait = offer.recheck_ms if stock.rate > 0 else self.recheck_at - now
-        return Answer(worker, self.granted(offer, credit, more, max(LEAST_MS, wait), now))
+        return Answer(worker, self._granted(offer, credit, more, max(LEAST_MS, wait), now))
 
-    def _granted(
-        self, line: Line, offer: Offer, credit: float, more: bool, wait: float, now: float
-    ) -> Grant:
+    def _granted(self, offer: Offer, credit: float, more: bool, wait: float, now: float) -> Grant:
         ends = 0.0
         if self.period or isinstance(self.limit, Requests):
             ends = min(self.ends_at, now + NEVER_MS) if not self.known else self.ends_at
@@ -172,8 +190,11 @@ class Line:
             ends,
         )
 
-    def nothing(self) -> Grant:
-        return Grant(self.id, recheck_ms=RETURN_MS, period=self.period, ends_ms=NEVER_MS)
+    def gone(self, worker: str, now: float) -> None:
+        """A worker has died: what it held and had not reported is the pod's again."""
+        self.stock.accrue(now)
+        self.stock.forget(worker)
+        self.waiting = [each for each in self.waiting if each[0] != worker]
 
     def serve(self, now: float) -> list[Answer]:
         """Those who waited for the store, in the order in which they came."""
@@ -200,8 +221,19 @@ class Line:
         else:
             stock.free = float(math.floor(limit.limit * part))
 
-    def take(self, grant: Grant, now: float) -> None:
-        """A lease from the store."""
+    def run_out(self, now: float) -> list[Answer]:
+        """The store is away and the mode is to refuse: what is left when the lease is over."""
+        if not self.known or now < self.until:
+            return []
+        self.known = False
+        self.stock = Stock(now, cap=math.inf)
+        nothing = Grant(self.id, recheck_ms=RETURN_MS, period=self.period, ends_ms=NEVER_MS)
+        return [Answer(str(number), nothing) for number in range(self.pod.leaves)]
+
+    # --- the store ----------------------------------------------------------------------------
+
+    def take(self, grant: Grant, sent_at: float, now: float) -> None:
+        """A lease from the store, asked for at `sent_at`."""
         self.asked = False
         stock = self.stock
         if grant.period != self.period:
@@ -222,10 +254,11 @@ class Line:
         self.recheck_at = now + grant.recheck_ms
         self.settled_at = now
         # As the store counts it, but begun sooner: when the exchange was sent.
-        self.until = self._sent_at + TERM_MS
+        self.until = sent_at + TERM_MS
         self.ends_at = now + grant.ends_ms if grant.ends_ms else math.inf
 
     def is_routine(self, now: float) -> bool:
+        """It is time to tell the store about it."""
         since = now - self.settled_at
         if self.used or self.spent:
             return since >= ROUTINE_MS
@@ -233,7 +266,7 @@ class Line:
 
     def is_pressing(self, now: float) -> bool:
         """The next routine is too late for it."""
-        demand, stock = self.demand(), self.stock
+        demand, stock = self._demand(), self.stock
         if stock.rate > 0:
             # It has a share of the rate; others may need what it does not need any more.
             return demand < self.told * LOW
@@ -242,21 +275,26 @@ class Line:
         # Whoever has nothing asks again as soon as it may help.
         return demand > 0 and stock.free < 1 and not self.more and now >= self.recheck_at
 
-    def demand(self) -> float:
+    @property
+    def is_over(self) -> bool:
+        """Nobody uses it and nothing is held of it."""
+        return not self.stock.shares and self.stock.free < 1
+
+    def _demand(self) -> float:
         return sum(share.demand for share in self.stock.shares.values())
 
-    def wants(self, now: float) -> float:
+    def _wants(self, now: float) -> float:
         waiting = sum(ask.want for _, ask in self.waiting)
-        target = self.demand() * AHEAD_S + MIN_KEPT * len(self.stock.shares)
+        target = self._demand() * AHEAD_S + MIN_KEPT * len(self.stock.shares)
         return max(0.0, target - self.stock.total(now), waiting)
 
     def ask(self, now: float) -> Ask:
+        """What the store is told."""
         self.asked = True
         self.used = False
-        self.told = self.demand()
+        self.told = demand = self._demand()
         stock = self.stock
         spent, self.spent = self.spent, 0.0
-        demand = self.demand()
         stock.accrue(now)
         if not stock.shares and not self.waiting:
             # Nobody has used it for a second: it goes back.
@@ -267,7 +305,7 @@ class Line:
             stock.free = min(stock.free, 0.0)
         elif stock.free > 2 * demand * AHEAD_S + MIN_KEPT:
             stock.free = demand * AHEAD_S + MIN_KEPT
-        want = self.wants(now)
+        want = self._wants(now)
         held = stock.total(now)
         if isinstance(self.limit, Tokens):
             held -= stock.spoken  # reported as spent already

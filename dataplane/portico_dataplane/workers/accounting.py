@@ -84,7 +84,7 @@ class Accounting:
         if unit == self._unit:
             return
         self._unit = unit
-        self.leasing.broker.keeps = unit.keep
+        self.leasing.broker.pod.keeps = unit.keep
         if unit.redis is not None:
             self._loading = spawn(self._connect(unit, unit.redis), name="redis")
         elif self._remote is not None:

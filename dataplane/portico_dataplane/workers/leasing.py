@@ -12,7 +12,8 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Final, Protocol
 
-from portico_dataplane.core.broker import Answer, Broker
+from portico_dataplane.core.broker import Broker
+from portico_dataplane.core.line import Answer
 from portico_dataplane.effects.lessee import Handle, Loop
 from portico_ir.leases import Ask, Exchange, Grant, Settlement
 
@@ -164,4 +165,4 @@ class Leasing:
         for answer in answers:
             by_worker.setdefault(answer.worker, []).append(answer.grant)
         for worker, grants in by_worker.items():
-            self._deliver(worker, grants, self.broker.fleet)
+            self._deliver(worker, grants, self.broker.pod.fleet)

@@ -79,6 +79,7 @@ class CompiledRoute:
         "bucket_hash",
         "by_stage",
         "document",
+        "encoded",
         "needs",
         "problems",
         "shared",
@@ -95,6 +96,8 @@ class CompiledRoute:
         """The same in every stage; or"""
         self.by_stage: dict[str, Route] = {}
         """one for each."""
+        self.encoded: dict[str, msgspec.Raw] = {}
+        """Their bytes, once they were asked for; "*" where it is the same in all."""
         self.authorizers: dict[str, Authorizer] = {}
         """Stage name to what its Authorizer is there; "*" where it is the same in all."""
         self.problems: tuple[Problem, ...] = ()
@@ -124,6 +127,14 @@ class CompiledRoute:
     def in_stage(self, name: str) -> Route:
         """The route that a stage serves."""
         return self.shared or self.by_stage[name]
+
+    def encoded_in_stage(self, name: str) -> msgspec.Raw:
+        """Its bytes: a shard of 500 is encoded anew for an edit of one."""
+        key = name if self.shared is None else SHARED
+        known = self.encoded.get(key)
+        if known is None:
+            known = self.encoded[key] = msgspec.Raw(codec.encode(self.in_stage(name)))
+        return known
 
     def authorizer_in_stage(self, name: str) -> Authorizer | None:
         """What the route's `Authorize` names in a stage."""

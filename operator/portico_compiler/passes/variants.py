@@ -9,6 +9,7 @@ edit of one route changes the bytes of one shard, and none of another state.
 from __future__ import annotations
 
 from collections.abc import Hashable
+from functools import cached_property
 from typing import NamedTuple
 
 import msgspec
@@ -80,8 +81,6 @@ class Variant:
         """Ages of the documents, when they decided something."""
         self.routes: list[CompiledRoute] = []
         """Routes that won their key."""
-        self.by_ref: dict[ObjectRef, CompiledRoute] = {}
-        """The same, for the memo."""
         self.shards: dict[str, tuple[str, ...]] = {}
         """Stage name to the units it serves."""
         self.units: dict[str, Encoded] = {}
@@ -94,6 +93,11 @@ class Variant:
         """Lookups that the routes depend on."""
         self.context = api_context(state)
         """What the routes know of their API."""
+
+    @cached_property
+    def by_ref(self) -> dict[ObjectRef, CompiledRoute]:
+        """Routes for the memo, where they are kept from one compile to the next."""
+        return {route.document.ref: route for route in self.routes}
 
     def holds(self, state: State, inventory: Inventory) -> bool:
         """Whether compiling again would give the same."""
@@ -146,7 +150,6 @@ def _compile(state: State, inventory: Inventory, settings: Settings, memo: Memo)
         if route.needs:
             variant.needs.update(route.needs)
             upstreams |= route.upstreams
-    variant.by_ref = {route.document.ref: route for route in variant.routes}
     variant.upstreams = frozenset(upstreams)
     _link(variant, memo)
     return variant
@@ -233,11 +236,11 @@ def _shards(variant: Variant, stage: str, routes: list[CompiledRoute], memo: Mem
         known: tuple[_Content, Encoded] | None = shelf.get(unit_id)
         # Routes come from the memo, so comparing is mostly comparing identities.
         if known is None or known[0] != content:
-            ordered = tuple(sorted(content[0], key=lambda route: route.key))
+            bucket.sort(key=lambda route: route.in_stage(stage).key)
+            # Most of them have been encoded before; as Raw they are taken as they are.
+            pieces: Any = tuple([route.encoded_in_stage(stage) for route in bucket])
             unit = RoutesUnit(
-                api=state.unit_id,
-                routes=ordered,
-                authorizers=dict(sorted(guards.items())),
+                api=state.unit_id, routes=pieces, authorizers=dict(sorted(guards.items()))
             )
             known = (content, encoded(unit))
         shelf.keep(unit_id, known)

@@ -10,9 +10,10 @@ import itertools
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, NamedTuple
 
-from kubernetes_api import GROUP_VERSION, KubernetesApi, path_of
+from kubernetes_api import GROUP_VERSION, KubernetesApi
 from manifests import manifest, route
 
 SERVICE = "things"
@@ -20,7 +21,6 @@ WRITERS = 4
 PART = "part"
 PARTS = 25
 """Routes carry a label, so that several clients can share them out."""
-PATIENCE_S = 300.0
 
 
 class Shape(NamedTuple):
@@ -90,22 +90,22 @@ class World:
                 body["metadata"]["labels"] = {PART: str((api + number) % PARTS)}
                 yield body
 
-    def _all(self, write: Callable[[dict[str, Any]], Any], bodies: Iterable[Any]) -> None:
+    def _all(self, write: Callable[[Any], Any], bodies: Iterable[Any]) -> None:
         with ThreadPoolExecutor(WRITERS) as pool:
             for _ in pool.map(write, bodies):
                 pass
 
     def clear(self) -> None:
-        """No API and no Route."""
+        """No API and no Route. One by one: a collection of thousands takes an API server longer
+        than anybody waits for an answer."""
         self._edited.clear()
         for kind in ("Route", "RestApi"):
-            path = path_of(GROUP_VERSION, kind, self._namespace)
-            self._api.request("DELETE", path, {}, timeout=PATIENCE_S)
-            until = time.monotonic() + PATIENCE_S
-            while self._api.request("GET", f"{path}?limit=1").body["items"]:
-                if time.monotonic() > until:
-                    raise TimeoutError(f"{kind}s are not gone")
-                time.sleep(0.1)
+            items = self._api.list(GROUP_VERSION, kind, self._namespace)
+            names = [item["metadata"]["name"] for item in items]
+            self._all(partial(self._delete, kind), names)
+
+    def _delete(self, kind: str, name: str) -> None:
+        self._api.delete(GROUP_VERSION, kind, name, self._namespace)
 
     # -- edits
 

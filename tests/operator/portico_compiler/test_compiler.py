@@ -123,7 +123,7 @@ def test_another_process_gives_the_same_bytes(seed: str) -> None:
 def test_a_report_speaks_of_its_own_compile() -> None:
     """Although the memo's documents move on."""
     memo = Memo()
-    unbuilt = {"requestValidator": {"validateRequestBody": True}}
+    unbuilt: dict[str, Any] = {"requestValidator": {"validateRequestBody": True}}
     raws = [manifest("RestApi", "shop"), route("a", "GET /a", **unbuilt)]
     first = compile(worlds.of_raws(raws)[0], memo)
     later, _ = worlds.of_raws([manifest("RestApi", "other"), *raws])

@@ -5,62 +5,11 @@ How exact it is over a fleet is held by test_lease_accuracy.py.
 
 from __future__ import annotations
 
-from msgspec.structs import replace
-
-from portico_dataplane.core.broker import LOG_MS, ROUTINE_MS, USAGE_MS, Answer, Broker
-from portico_ir.leases import Ask, Exchange, Grant, Requests, Settlement, Tokens, Use
-from portico_ir.ledger import TERM_MS
+from lone_broker import FREE, TODAY, UNIX_MS, Pod, first
+from portico_dataplane.core.broker import LOG_MS, USAGE_MS
+from portico_dataplane.core.line import ROUTINE_MS
+from portico_ir.leases import Exchange, Grant, Settlement, Use
 from portico_ir.periods import DAY_MS
-
-UNIX_MS = 1_795_435_200_000.0
-TODAY = 20_780
-BUCKET = Tokens(100, 50)
-QUOTA = Requests("p", "k", 1000)
-FREE = Requests("p", "k")
-
-
-class Pod:
-    """A broker, and what is said to it."""
-
-    def __init__(self, workers: int = 2, *, keeps: bool = True) -> None:
-        self.now = 0.0
-        self.broker = Broker("pod", workers, unix_ms=UNIX_MS, keeps=keeps)
-
-    def ask(self, worker: str = "0", known_as: str = "b", **said: object) -> list[Answer]:
-        asked = replace(Ask(known_as, BUCKET), **said)
-        return self.broker.asked(worker, [asked], self.now)
-
-    def exchange(self, after: float = 0.0) -> Exchange:
-        self.now += after
-        found = self.broker.exchange(self.now)
-        assert found is not None
-        return found
-
-    def nothing(self, after: float = 0.0) -> bool:
-        self.now += after
-        return self.broker.exchange(self.now) is None
-
-    def settle(self, *grants: Grant, known: int | None = None, durable: int = 0) -> list[Answer]:
-        sent = self.broker.outstanding
-        assert sent is not None
-        return self.broker.settled(
-            Settlement(
-                serial=sent.serial,
-                known=sent.serial - 1 if known is None else known,
-                durable=durable,
-                now_ms=UNIX_MS + self.now,
-                leaves=6,
-                grants=grants,
-            ),
-            self.now,
-        )
-
-
-def first(pod: Pod, **granted: object) -> list[Answer]:
-    """A first request waits, and the store grants this."""
-    assert pod.ask(want=8.0, waiting=1) == []
-    pod.exchange()
-    return pod.settle(Grant("b", **granted))  # type: ignore[arg-type]
 
 
 def test_the_first_that_waits_asks_the_store() -> None:
@@ -233,61 +182,6 @@ def test_nor_what_is_too_long_ago() -> None:
     assert pod.nothing()
 
 
-# --- a store that is away ---------------------------------------------------------------------
-
-
-def test_who_waits_gets_a_part_of_what_there_may_be() -> None:
-    pod = Pod()
-    first(pod, tokens=1.0)  # there are six workers, two of them here
-    pod.ask(known_as="c", want=8.0, waiting=1)
-    pod.exchange()
-    (answer,) = pod.broker.lost(pod.now)
-    assert answer.grant.tokens == 4  # of 50 ÷ 3
-    assert answer.grant.more
-    (later,) = pod.ask("1", known_as="c", want=100.0, waiting=100)
-    assert later.grant.tokens == 12
-    assert not later.grant.more
-
-
-def test_a_quota_lives_on_its_share() -> None:
-    pod = Pod()
-    pod.ask(known_as="q", limit=QUOTA, want=8.0, waiting=1)
-    pod.exchange()
-    granted = Grant("q", 8.0, credit=30.0, period=TODAY, ends_ms=9_999.0, left=100.0)
-    pod.settle(granted)
-    pod.ask(known_as="q", limit=QUOTA, spent=8.0, want=8.0, waiting=1, period=TODAY)
-    pod.exchange()
-    pod.broker.lost(pod.now)
-    got = spent = 0.0
-    for _ in range(20):
-        (answer,) = pod.ask(
-            known_as="q", limit=QUOTA, spent=spent, want=8.0, waiting=8, period=TODAY
-        )
-        spent = answer.grant.tokens
-        got += spent
-    assert got == 30
-
-
-def test_who_refuses_gives_nothing() -> None:
-    pod = Pod(keeps=False)
-    pod.ask(want=8.0, waiting=1)
-    pod.exchange()
-    (answer,) = pod.broker.lost(pod.now)
-    assert (answer.grant.tokens, answer.grant.rate, answer.grant.credit) == (0, 0, 0)
-
-
-def test_and_takes_back_what_has_run_out() -> None:
-    pod = Pod(keeps=False)
-    first(pod, rate=50.0, cap=10.0)
-    pod.ask(spent=1.0, want=8.0, demand=100.0)
-    pod.exchange(ROUTINE_MS)
-    pod.broker.lost(pod.now)
-    assert pod.broker.expired(pod.now) == []
-    answers = pod.broker.expired(TERM_MS)
-    assert [(each.worker, each.grant.rate) for each in answers] == [("0", 0), ("1", 0)]
-    assert pod.broker.expired(TERM_MS) == []
-
-
 def test_what_was_counted_meanwhile_is_handed_in() -> None:
     pod = Pod()
     report(pod, 1.0)
@@ -297,38 +191,6 @@ def test_what_was_counted_meanwhile_is_handed_in() -> None:
         assert pod.nothing(USAGE_MS)
     pod.settle()
     assert pod.exchange().usage == (Use("p", "k", TODAY, 50),)
-
-
-# --- changes ----------------------------------------------------------------------------------
-
-
-def test_a_bucket_that_changes_is_told_at_once() -> None:
-    pod = Pod()
-    first(pod, tokens=20.0, rate=50.0, more=True, left=1000.0)
-    pod.ask(limit=Tokens(10, 5), held=1.0, want=1.0)
-    (ask,) = pod.exchange(100).asks
-    assert ask.limit == Tokens(10, 5)
-    assert ask.held <= 6
-
-
-def test_a_quota_that_changes_is_asked_for_anew() -> None:
-    pod = Pod()
-    pod.ask(known_as="q", limit=QUOTA, want=8.0, waiting=1)
-    pod.exchange()
-    pod.settle(Grant("q", 100.0, period=TODAY, ends_ms=9_999.0, left=100.0, more=True))
-    smaller = Requests("p", "k", 5)
-    assert pod.ask(known_as="q", limit=smaller, want=1.0, waiting=1) == []
-    (ask,) = pod.exchange().asks
-    assert (ask.limit, ask.held) == (smaller, 0)
-
-
-def test_a_period_that_ends_takes_its_leases_with_it() -> None:
-    pod = Pod()
-    pod.ask(known_as="q", limit=QUOTA, want=8.0, waiting=1)
-    pod.exchange()
-    pod.settle(Grant("q", 100.0, period=TODAY, ends_ms=5_000.0, left=100.0, more=True))
-    pod.now += 5_000
-    assert pod.ask(known_as="q", limit=QUOTA, held=3.0, want=1.0, waiting=1, period=TODAY) == []
 
 
 def test_farewell() -> None:

@@ -114,7 +114,7 @@ def test_what_idle_workers_hold_comes_back() -> None:
 @pytest.mark.parametrize("empty", [True, False])
 @pytest.mark.parametrize("end", [8.0, 20.0])
 def test_the_store_is_away_for_a_while(keeps: bool, empty: bool, end: float) -> None:
-    fleet = run(act=away(4, end, empty=empty), keeps=keeps)
+    fleet = run(act=away(4, end, empty=empty), keeps=keeps, seconds=40)
     assert fleet.accepted == QUOTA
     assert counted(fleet) == QUOTA
 

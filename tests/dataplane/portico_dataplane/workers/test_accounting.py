@@ -75,7 +75,7 @@ async def test_a_configuration_that_says_the_same_changes_nothing(world: World) 
     world.accounting.configure(StoreUnit())
     world.accounting.configure(None)
     world.accounting.configure(StoreUnit(keep=False))
-    assert not world.accounting.leasing.broker.keeps
+    assert not world.accounting.leasing.broker.pod.keeps
     assert (await world.granted(1, BUCKET)).tokens == 0
 
 
@@ -112,10 +112,10 @@ async def test_a_redis_that_cannot_be_reached_is_away(world: World) -> None:
     redis = RedisStore(url=Redacted("redis://127.0.0.1:1"))
     world.accounting.configure(StoreUnit(redis=redis))
     assert (await world.granted(0, BUCKET)).tokens == 1
-    assert world.accounting.leasing.broker.away
+    assert world.accounting.leasing.broker.pod.away
     world.accounting.configure(StoreUnit())
     async with asyncio.timeout(20):
-        while world.accounting.leasing.broker.away:
+        while world.accounting.leasing.broker.pod.away:
             await asyncio.sleep(0.01)
 
 

@@ -73,7 +73,7 @@ def test_a_store_that_does_not_answer_is_away() -> None:
     assert world.delivered == []
     world.loop.run(0.02)
     assert world.delivered == [("0", 1)]  # its share
-    assert world.leasing.broker.away
+    assert world.leasing.broker.pod.away
     world.ask("1", "b")
     assert world.delivered[1:] == [("1", 1)]
 
@@ -86,7 +86,7 @@ def test_it_is_asked_the_very_same_again_less_and_less_often() -> None:
     assert len(rest) > 5
     assert all(each is first for each in rest)
     world.settle()
-    assert not world.leasing.broker.away
+    assert not world.leasing.broker.pod.away
     assert AGAIN_S < MOST_AGAIN_S
 
 
@@ -108,7 +108,7 @@ def test_another_store_is_asked_what_was_not_answered() -> None:
     world.leasing.use(other)
     assert other.asked == world.store.asked
     world.leasing.use(None)
-    assert world.leasing.broker.away
+    assert world.leasing.broker.pod.away
 
 
 def test_a_lease_that_has_run_out_is_taken_back_where_nothing_is_kept() -> None:
