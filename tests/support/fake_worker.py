@@ -20,6 +20,7 @@ from portico_dataplane.workers.channel import (
     Announce,
     Applied,
     Apply,
+    Asks,
     Begin,
     Drain,
     Endpoints,
@@ -27,6 +28,7 @@ from portico_dataplane.workers.channel import (
     Fallback,
     Flush,
     FrameReader,
+    Grants,
     Lines,
     Order,
     Pull,
@@ -38,6 +40,7 @@ from portico_dataplane.workers.channel import (
     frame,
 )
 from portico_ir.codec import decode_endpoints, digest
+from portico_ir.leases import Ask, Tokens
 
 COMMAND = (sys.executable, str(Path(__file__).resolve()))
 """To be followed by a mode."""
@@ -73,6 +76,8 @@ class FakeWorker:
                 self.note(f"begin {order.worker} {len(order.sockets)} sockets")
                 if self.mode == "garbage":
                     self.sock.sendall(b"\xff" * 8)
+                if self.mode == "ask":
+                    self.say(Asks([Ask("bucket", Tokens(1, 2), want=1.0)]))
                 if self.mode == "fail":
                     self.say(Failed("the engine is broken"))
                     sys.exit(1)
@@ -91,6 +96,8 @@ class FakeWorker:
                 self.note(f"fallback {order.allowed}")
             case Flush():
                 self.note(f"flush {order.authorizer}")
+            case Grants():
+                self.note(f"grants {' '.join(grant.id for grant in order.grants)}")
             case Pull():
                 if self.mode != "hang":
                     self.count += 1

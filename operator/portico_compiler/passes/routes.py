@@ -24,6 +24,7 @@ from portico_compiler.passes.authorizers import Authorization
 from portico_compiler.problems import Problem
 from portico_compiler.routekeys import RouteKey
 from portico_compiler.world import Settings
+from portico_ir import codec
 from portico_ir.access import Authorizer
 from portico_ir.model import (
     ApiKind,

@@ -123,8 +123,8 @@ def test_another_process_gives_the_same_bytes(seed: str) -> None:
 def test_a_report_speaks_of_its_own_compile() -> None:
     """Although the memo's documents move on."""
     memo = Memo()
-    unbuilt: dict[str, Any] = {"requestValidator": {"validateRequestBody": True}}
-    raws = [manifest("RestApi", "shop"), route("a", "GET /a", **unbuilt)]
+    unbuilt = {"validateRequestBody": True}
+    raws = [manifest("RestApi", "shop"), route("a", "GET /a", requestValidator=unbuilt)]
     first = compile(worlds.of_raws(raws)[0], memo)
     later, _ = worlds.of_raws([manifest("RestApi", "other"), *raws])
     second = compile(later, memo)

@@ -21,7 +21,7 @@ QUOTA = 10_000
 RATE, BURST = 500.0, 100.0
 UNEVEN = (400.0, 200.0, 100.0, 50.0, 20.0, 5.0)
 Request = Callable[[Worker], None]
-Act = Callable[[Fleet], None]
+Act = Callable[[Fleet], object]
 
 
 def nothing(fleet: Fleet) -> None:
@@ -370,6 +370,8 @@ def happen(fleet: Fleet, event: tuple[float, str, int, float, float], request: R
             pod.cut_off = False
         case "kill":
             pod.kill()
+        case _:
+            pytest.fail(what)
 
 
 def schedule(events: list[tuple[float, str, int, float, float]], request: Request) -> Fleet:

@@ -16,6 +16,7 @@ from portico_dataplane.tasks import spawn
 from portico_dataplane.telemetry.readings import Readings
 from portico_dataplane.workers.slot import Slot
 from portico_dataplane.workers.snapshot_file import Wanted, prepare
+from portico_ir.leases import Ask, Grant, Tokens
 from snapshots import snapshot_of
 
 
@@ -26,6 +27,7 @@ class Owner:
         self.want: Wanted | None = None
         self.said: list[str] = []
         self.readings: list[Readings] = []
+        self.asks: list[Ask] = []
         self.happened = asyncio.Event()
 
     def wanted(self) -> Wanted | None:
@@ -40,6 +42,10 @@ class Owner:
 
     def lines(self, lines: list[str]) -> None:
         self.said += lines
+        self.happened.set()
+
+    def asked(self, slot: Slot, asks: list[Ask]) -> None:
+        self.asks += asks
         self.happened.set()
 
     async def until(self, reached: Callable[[], bool]) -> None:
@@ -165,6 +171,14 @@ async def test_a_command_that_does_not_exist(owner: Owner) -> None:
     await task
 
     assert slot.failure == "cannot start: No such file or directory"
+
+
+async def test_tokens_are_asked_for_and_granted(start: Start, owner: Owner) -> None:
+    slot = start("ask")
+    await owner.until(lambda: bool(owner.asks))
+    assert owner.asks == [Ask("bucket", Tokens(1, 2), want=1.0)]
+    slot.grant([Grant("bucket", 1.0)], 2)
+    await owner.until(lambda: owner.told("grants") == ["grants bucket"])
 
 
 async def test_readings_are_pulled(start: Start, owner: Owner) -> None:

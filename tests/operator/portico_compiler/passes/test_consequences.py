@@ -56,7 +56,7 @@ def test_an_unbuilt_field_of_a_stage() -> None:
 
 def test_a_route_s_own_fault_comes_first() -> None:
     api = manifest("RestApi", "shop")
-    unbuilt: dict[str, Any] = {"requestValidator": {"validateRequestBody": True}}
-    result = compiled(THROTTLED, api, route("a", "GET /a", **unbuilt))
+    unbuilt = {"validateRequestBody": True}
+    result = compiled(THROTTLED, api, route("a", "GET /a", requestValidator=unbuilt))
     message = worlds.condition(result, "Route", "a", "Accepted")[2]
     assert message.startswith("spec.requestValidator")
