@@ -49,7 +49,11 @@ async def _run(settings: OperatorSettings, credentials: Credentials) -> None:
     async with App(settings, credentials) as app:
         _log.info(
             "started",
-            extra={"streamPort": app.stream_port, "adminPort": app.admin_port},
+            extra={
+                "streamPort": app.stream_port,
+                "adminPort": app.admin_port,
+                "usagePort": app.usage_port,
+            },
         )
         await asked.wait()
         _log.info("ending")

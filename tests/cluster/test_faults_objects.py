@@ -142,6 +142,11 @@ def test_apis_and_routes_come_go_and_move_without_a_restart_or_a_leak(fleet: Fle
         units = json.loads(ask(f"{fleet.pods['pod-a'].admin}/config")[1])["units"]
         return operator.metric("portico_store_objects"), len(units)
 
+    # What earlier tests deleted has gone from operator and pods once this has come and gone, too.
+    fleet.apply(route("fence", "GET /fence", **PETS))
+    fleet.answers("shop", "/fence", 200)
+    fleet.delete("Route", "fence")
+    fleet.answers("shop", "/fence", 403)
     before, processes = known(), [pod.tree() for pod in fleet.pods.values()]
     with SteadyLoad(fleet.ports(), fleet.host("shop"), "/steady") as load:
         for number in range(3):

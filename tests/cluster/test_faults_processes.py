@@ -121,6 +121,8 @@ def test_a_pod_that_restarts_while_no_operator_is_there(fleet: Fleet) -> None:
 def test_an_api_server_that_is_away(
     fleet: Fleet, breakable: ControlPlane, load: SteadyLoad, forgotten: bool
 ) -> None:
+    for operator in fleet.operators:  # The test before may have left one that was just started.
+        wait_until(lambda each=operator: each.metric("portico_streams") == len(PODS), "streams")  # type: ignore[misc]
     streams = {name: len(pod.logged("operator stream open")) for name, pod in fleet.pods.items()}
     gone = next(_serial)
     fleet.apply(route("gone", f"GET /gone-{gone}", **PETS))

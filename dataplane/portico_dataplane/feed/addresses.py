@@ -51,6 +51,11 @@ class AddressBook:
         self.sequence += 1
         return True
 
+    @property
+    def holds(self) -> bool:
+        """Whether news are held back, because they look older than what is known."""
+        return self._held_since is not None
+
     def current(self) -> EndpointSet:
         """As workers are told."""
         return EndpointSet(sequence=self.sequence, upstreams=dict(self._known.upstreams))

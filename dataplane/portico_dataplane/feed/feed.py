@@ -183,6 +183,7 @@ class Feed:
         self._choose()
         if link is self._followed:
             self._take_addresses(link)
+            self._judge_absence()
             self._take_marks(link)
             self._wake.set()
 
@@ -234,12 +235,15 @@ class Feed:
         if self._lacking:
             self._tried = ""  # this one may have it
         self._patience.reset()
-        self._judge_absence()
         chosen.follow(on=True, content=self._serving.content if self._serving else "")
+        self._judge_absence()
 
     def _judge_absence(self) -> None:
-        away = self._followed is None
-        allowed = away and self._clock() - self._down_since >= self._times.fallback_s
+        followed = self._followed
+        if followed is None:
+            allowed = self._clock() - self._down_since >= self._times.fallback_s
+        else:  # until it has told its addresses, those at hand are as old as they were
+            allowed = self._fallback and (followed.sequence is None or self._book.holds)
         if allowed != self._fallback:
             self._fallback = allowed
             _log.warning("operators are away" if allowed else "operators are back")
