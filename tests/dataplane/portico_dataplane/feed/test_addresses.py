@@ -45,8 +45,10 @@ def test_who_says_so_for_long_is_believed() -> None:
     book.take(News(TWO, {}, 70), 0)
     assert not book.take(News(ONE, {}, 60), 100)
     assert not book.take(News(ONE, {}, 60), 100 + HELD_S / 2)
+    assert book.holds
     assert book.take(News(ONE, {}, 60), 100 + HELD_S)
     assert book.current().upstreams == ONE
+    assert not book.holds
 
 
 def test_time_is_counted_anew_for_each_delay() -> None:

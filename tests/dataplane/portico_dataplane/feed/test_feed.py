@@ -44,6 +44,8 @@ class Sink:
         self.applied: list[Snapshot] = []
         self.endpoints: list[EndpointSet] = []
         self.fallback: list[bool] = []
+        self.known_then: dict[str, tuple[Endpoint, ...]] = {}
+        """Addresses when the last word on ClusterIPs came."""
         self.refuses: dict[str, str] = {}
         self.busy: asyncio.Event | None = None
         """Not set: the next configuration is being built."""
@@ -62,6 +64,7 @@ class Sink:
 
     def set_fallback(self, *, allowed: bool) -> None:
         self.fallback.append(allowed)
+        self.known_then = dict(self.endpoints[-1].upstreams) if self.endpoints else {}
         self.news.set()
 
     @property
@@ -541,10 +544,12 @@ async def test_cluster_ips_may_stand_in_once_operators_are_away(
     await one.close()
     await until(lambda: pod.sink.fallback[-1:] == [True])
     back = Operator(CA, port=one.port)
-    back.server.publish(CLASS, publication(UNITS))
+    back.server.publish(CLASS, publication(UNITS, upstreams={"a": (TWO,)}))
     await back.start()
     operators[0] = back
     await until(lambda: pod.sink.fallback[-1:] == [False])
+    # Not before the new addresses are known: those from before may be dead.
+    assert pod.sink.known_then == {"a": (TWO,)}
 
 
 async def test_a_wrong_authority_is_not_trusted_until_the_bundle_has_it(
