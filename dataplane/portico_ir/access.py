@@ -162,6 +162,9 @@ class Plan(Struct, frozen=True, kw_only=True):
     """Each key's, over all stages of the plan."""
     quota: Quota | None = None
     """Each key's, over all stages of the plan."""
+    extensions: dict[str, dict[int, int]] = {}
+    """Key id to a day to what the key may do beyond the quota in the period of that day; for
+    whoever keeps usage (AWS §7.4)."""
 
 
 class ApiKey(Struct, frozen=True, kw_only=True):

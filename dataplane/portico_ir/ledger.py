@@ -9,16 +9,17 @@ other may spend, until it gives it back or has not been heard of for a term.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Final, NamedTuple
 
 from msgspec.structs import replace
 
+from portico_ir.access import Plan
 from portico_ir.leases import Ask, Exchange, Grant, Requests, Settlement, Tokens, Use
 from portico_ir.periods import DAY_MS, day_of, end_of, start_of
 from portico_ir.stock import Offer, Stock
-from portico_ir.usage import Usage
+from portico_ir.usage import Usage, declared
 
 TERM_MS: Final = 2_000.0
 """A lease that is not renewed for so long is forfeited."""
@@ -64,6 +65,8 @@ class Ledger:
         self.holders: dict[str, Holder] = {}
         self.usage = Usage()
         self.extensions: dict[tuple[str, str], Extension] = {}
+        """Made by hand (UpdateUsage); beside what plans declare."""
+        self._extending: dict[str, Plan] = {}
         self.durable: dict[str, int] = {}
         """Holder to the exchange up to which it is kept elsewhere too."""
         self._buckets: dict[str, Stock] = {}
@@ -118,8 +121,28 @@ class Ledger:
     def extend(self, quota: Requests, remaining: int, now: float) -> None:
         """Let a key do so many more in this period, whatever it did (UpdateUsage)."""
         start = start_of(quota.period, quota.offset, day_of(now))
-        extra = remaining + self._used(quota, start) - quota.limit
+        own = quota.limit + self._declared(quota, start)
+        extra = remaining + self._used(quota, start) - own
         self.extensions[(quota.plan, quota.key)] = Extension(start, extra)
+
+    def declare(self, plans: Iterable[Plan]) -> None:
+        """What plans say of extensions, in the place of what they said before."""
+        self._extending = {plan.id: plan for plan in plans if plan.extensions}
+
+    def extras(self, plan: Plan, keys: Iterable[str], now: float) -> dict[str, int]:
+        """Key to what it may do beyond the quota in this period, where that is anything."""
+        if plan.quota is None:
+            return {}
+        start = start_of(plan.quota.period, plan.quota.offset, day_of(now))
+        found: dict[str, int] = {}
+        for key in keys:
+            by_hand = self.extensions.get((plan.id, key))
+            extra = declared(plan, key, start)
+            if by_hand is not None and by_hand.start == start:
+                extra += by_hand.requests
+            if extra:
+                found[key] = extra
+        return found
 
     # Within.
 
@@ -189,10 +212,15 @@ class Ledger:
         return found[0]
 
     def _limit(self, quota: Requests, start: int) -> int:
+        limit = quota.limit + self._declared(quota, start)
         extension = self.extensions.get((quota.plan, quota.key))
         if extension is None or extension.start != start:
-            return quota.limit
-        return quota.limit + extension.requests
+            return limit
+        return limit + extension.requests
+
+    def _declared(self, quota: Requests, start: int) -> int:
+        plan = self._extending.get(quota.plan)
+        return 0 if plan is None else declared(plan, quota.key, start)
 
     def _used(self, quota: Requests, start: int) -> int:
         end = end_of(quota.period, quota.offset, start)

@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 
-from portico_ir.access import Quota
+from portico_ir.access import Plan, Quota
 from portico_ir.periods import date_of, day_from, end_of, start_of
 
 KEPT_DAYS: Final = 90
@@ -79,6 +79,19 @@ class Usage:
                 del days[day]
             if not days:
                 del self._plans[plan]
+
+
+def declared(plan: Plan, key: str, start: int) -> int:
+    """What the plan itself lets a key do beyond the quota, in the period that begins then."""
+    days = plan.extensions.get(key)
+    quota = plan.quota
+    if not days or quota is None:
+        return 0
+    return sum(
+        requests
+        for day, requests in days.items()
+        if start_of(quota.period, quota.offset, day) == start
+    )
 
 
 def report(

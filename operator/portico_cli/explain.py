@@ -128,7 +128,7 @@ def _route(
 def _outcome(explained: Explained) -> str:
     depends = explained.decided.depends
     if depends:
-        return f"open: the gateway {depends} first, and nobody was asked here"
+        return f"open: the gateway {depends} first (--ask does)"
     return "a backend is called"
 
 

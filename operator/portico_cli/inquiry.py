@@ -1,7 +1,8 @@
 """Where one request would go, found with the engine's own parts: head parser, Runtime, router.
 
 Called by `explain`. The snapshot is built as in a data plane, the head is parsed as from a
-client, the route's own integration says what it would send; nothing is sent. Only the choice
+client, the route's own integration says what it would send; no backend is called, and issuers
+and authorizers only where the user said so. Only the choice
 of API and stage is repeated from `http/exchange.py`, and a test holds the two together.
 """
 
@@ -12,6 +13,7 @@ import time
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
+from portico_cli.asking import Outside
 from portico_cli.chain import Decided, decide
 from portico_cli.release import version
 from portico_dataplane.app import Gateway
@@ -37,6 +39,9 @@ class Asked(NamedTuple):
     url: str
     """A path, or a URL with or without scheme."""
     headers: tuple[tuple[str, str], ...] = ()
+    body: bytes = b""
+    ask: bool = False
+    """Whether issuers and authorizers may be asked."""
 
     @property
     def host(self) -> str:
@@ -63,8 +68,11 @@ class Asked(NamedTuple):
     def head(self) -> bytes:
         """The bytes of the head, without its empty line."""
         others = [(n, v) for n, v in self.headers if n.lower() != "host"]
-        if "user-agent" not in {name.lower() for name, _ in others}:
+        given = {name.lower() for name, _ in others}
+        if "user-agent" not in given:
             others.insert(0, ("User-Agent", f"portico/{version()}"))
+        if self.body and not given & {"content-length", "transfer-encoding"}:
+            others.append(("Content-Length", str(len(self.body))))
         lines = [f"{self.method} {self.target} HTTP/1.1", f"Host: {self.host}"]
         lines += [f"{name}: {value}" for name, value in others]
         return "\r\n".join(lines).encode("utf-8", "surrogateescape")
@@ -122,7 +130,10 @@ async def inquire(snapshot: Snapshot, asked: Asked) -> Explained:
             explained.why = "; ".join(
                 f"{u} is refused: {why}" for u, why in applied.refused.items()
             )
-        return _follow(gateway, explained)
+        found = _follow(gateway, explained)
+        if found.route is not None and not found.why:
+            await _through_chain(found, found.route, Outside(gateway) if asked.ask else None)
+        return found
     finally:
         await gateway.stop()
 
@@ -209,11 +220,19 @@ def _through_api(
     request.path_parameters = found.parameters
     if found.value.broken:
         return explained.refuse(ErrorKind.BROKEN_ROUTE, found.value.broken)
-    request.caller = Caller()
-    decided = explained.decided = decide(found.value.chain, request)
-    if decided.refusal is not None:
-        return explained.refuse(decided.refusal.kind, decided.refusal.cause)
     return explained
+
+
+async def _through_chain(
+    explained: Explained, route: RouteRuntime, outside: Outside | None
+) -> None:
+    request = explained.request
+    assert request is not None, "a route was found for it"
+    request.caller = Caller()
+    decided = await decide(route.chain, request, explained.asked.body, outside)
+    explained.decided = decided
+    if decided.refusal is not None:
+        explained.refuse(decided.refusal.kind, decided.refusal.cause)
 
 
 def answer_of(explained: Explained) -> dict[str, Any]:

@@ -187,6 +187,18 @@ def _add_explain(command: argparse.ArgumentParser) -> None:
         default=[],
         help="a header of the request; may be repeated",
     )
+    command.add_argument(
+        "-d",
+        "--data",
+        metavar="TEXT",
+        default="",
+        help="body of the request; its signature may need it",
+    )
+    command.add_argument(
+        "--ask",
+        action="store_true",
+        help="ask token issuers and authorizers, as the gateway would; no backend is called",
+    )
     _add_paths(command)
     _add_output(command)
 
@@ -314,7 +326,13 @@ def _explain(options: argparse.Namespace) -> int:
     from portico_cli import explain
 
     return explain.run(
-        explain.Asked(options.method, options.url, tuple(options.headers)),
+        explain.Asked(
+            options.method,
+            options.url,
+            tuple(options.headers),
+            options.data.encode("utf-8", "surrogateescape"),
+            options.ask,
+        ),
         _existing(options),
         options.backends,
         options.base_domain,

@@ -14,7 +14,9 @@ import pytest_asyncio
 import worlds
 from gateway_process import GatewayProcess
 from lambda_runtime import LambdaService
+from portico_cli.inquiry import Asked, inquire
 from portico_ir.codec import encode
+from portico_ir.model import Snapshot
 
 HANDLERS: Final = '''
 import json
@@ -152,9 +154,12 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 class Scene:
     """A gateway and the functions behind it."""
 
-    def __init__(self, gateway: GatewayProcess, functions: LambdaService) -> None:
+    def __init__(
+        self, gateway: GatewayProcess, functions: LambdaService, snapshot: Snapshot
+    ) -> None:
         self.gateway = gateway
         self.functions = functions
+        self.snapshot = snapshot
 
     async def ask(
         self, path: str, host: str = "shop", method: str = "GET", **headers: str
@@ -197,9 +202,30 @@ async def scene(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Scene
         path = folder / "snapshot.json"
         path.write_bytes(encode(compiled.snapshot))
         gateway = await (await GatewayProcess.start(path, "--workers", "2")).serving()
-        yield Scene(gateway, functions)
+        yield Scene(gateway, functions, compiled.snapshot)
         await gateway.kill()
         assert not gateway.noise
+
+
+async def test_explain_asks_the_function(scene: Scene) -> None:
+    """`portico explain --ask`: the decision of the function itself, and no backend's call."""
+    echoed = scene.asked("echo")
+    for token, verdict, says in (
+        ("allow", "allowed", "the caller is user|allow; asked "),
+        ("deny", "refused", "explicit deny; asked "),
+        ("nonsense", "refused", "asked "),
+    ):
+        asked = Asked(
+            "GET",
+            "http://shop.default.localhost/test/echo/1",
+            (("Authorization", token),),
+            ask=True,
+        )
+        explained = await inquire(scene.snapshot, asked)
+        decision = explained.decided.decisions[0]
+        assert (decision.step, decision.verdict) == ("authorizer", verdict)
+        assert says in decision.says
+    assert scene.asked("echo") == echoed
 
 
 async def test_a_token_authorizer(scene: Scene) -> None:

@@ -92,7 +92,8 @@ def prepare(scope: Scope, outside: Outside) -> Prepared:
     if policy is not None and asked_after is None:
         chain.insert(0, policy)
     # What is counted is one step, the last of those built: who calls is known by then.
-    throttle = _throttle(scope, outside)
+    has_key = any(isinstance(step, RequireKeyPolicy) for step in chain)
+    throttle = _throttle(scope, outside, has_key=has_key)
     if throttle is not None:
         chain.append(throttle)
     return Prepared(tuple(chain), "; ".join(reasons))
@@ -114,7 +115,7 @@ def _resource_policy(scope: Scope) -> tuple[RequestPolicy | None, PolicySpec | N
     return ResourcePolicy(policy, alone=alone), None
 
 
-def _throttle(scope: Scope, outside: Outside) -> ThrottlePolicy | None:
+def _throttle(scope: Scope, outside: Outside, *, has_key: bool) -> ThrottlePolicy | None:
     """Everything that a request of the route is counted with."""
     leases = outside.counters.leases
     api, stage, route = scope.api, scope.stage, scope.route
@@ -136,7 +137,6 @@ def _throttle(scope: Scope, outside: Outside) -> ThrottlePolicy | None:
         own.append(leases.bucket(name, stage.throttle.rate, stage.throttle.burst))
     if leases.account is not None:
         own.append(leases.account)
-    has_key = any(isinstance(spec, RequireKey) for spec in route.policies)
     if not (own or client or has_key):
         return None
     return ThrottlePolicy(place, tuple(own), client, outside.counters, outside.directory)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from oidc_issuer import signed
+from oidc_issuer import OidcIssuer, signed
 from portico_cli import explain
 from portico_cli.inquiry import Asked
 
@@ -24,19 +24,29 @@ def route(name: str, key: str, rest: str) -> str:
 
 
 def run(
-    paths: list[Path], method: str, url: str, *headers: tuple[str, str], as_json: bool = False
+    paths: list[Path],
+    method: str,
+    url: str,
+    *headers: tuple[str, str],
+    as_json: bool = False,
+    ask: bool = False,
 ) -> int:
-    asked = Asked(method, url, headers)
+    asked = Asked(method, url, headers, ask=ask)
     return explain.run(asked, [str(p) for p in paths], None, "localhost", as_json=as_json)
 
 
 @pytest.fixture
 def document(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Any:
     def explained(
-        text: str, method: str, url: str, *headers: tuple[str, str], code: int = 0
+        text: str,
+        method: str,
+        url: str,
+        *headers: tuple[str, str],
+        code: int = 0,
+        ask: bool = False,
     ) -> dict[str, Any]:
         (tmp_path / "a.yaml").write_text(text)
-        assert run([tmp_path], method, url, *headers, as_json=True) == code
+        assert run([tmp_path], method, url, *headers, as_json=True, ask=ask) == code
         found: dict[str, Any] = json.loads(capsys.readouterr().out)
         return found
 
@@ -168,9 +178,33 @@ def test_what_depends_on_others_is_open(document: Any, capsys: Any, tmp_path: Pa
     (decision,) = found["decisions"]
     assert decision["verdict"] == "open"
     assert "https://login.example" in decision["says"]
-    assert "nobody was asked" in found["outcome"]
+    assert "--ask" in found["outcome"]
     assert run([tmp_path], "GET", "/a", header) == 0
     assert "decision     token: open (asks https://login.example" in capsys.readouterr().out
+
+
+def test_issuers_are_asked_where_the_user_says_so(document: Any) -> None:
+    with OidcIssuer() as issuer:
+        pool = POOL.replace("https://login.example", issuer.url)
+        open_to_tokens = GUARDED.replace("  apiKeyRequired: true\n", "")
+        text = API + pool + route("r", "GET /a", open_to_tokens)
+        header = ("Authorization", f"Bearer {issuer.token(sub='u1')}")
+        found = document(text, "GET", "/a", header, ask=True)
+        (decision,) = found["decisions"]
+        assert decision["verdict"] == "allowed"
+        assert decision["says"].startswith(f"the caller is u1; asked {issuer.url} for its key ")
+        assert found["call"]["url"] == "http://h:80/"
+        forged = signed(
+            {"iss": issuer.url, "exp": int(time.time()) + 900}, "k2", header={"kid": "k1"}
+        )
+        found = document(text, "GET", "/a", ("Authorization", f"Bearer {forged}"), ask=True, code=1)
+        (decision,) = found["decisions"]
+        assert decision["verdict"] == "refused"
+        assert "signature" in decision["says"]
+        assert found["answer"]["status"] == 401
+        issuer.fail()
+        found = document(text, "GET", "/a", header, ask=True, code=1)
+        assert found["answer"]["status"] == 500
 
 
 def test_a_function_and_a_mock(document: Any) -> None:
