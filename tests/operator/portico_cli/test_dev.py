@@ -158,11 +158,11 @@ async def test_what_is_mended_is_said(folder: Folder) -> None:
 
 
 async def test_a_broken_route_leaves_its_neighbours_alone(folder: Folder) -> None:
-    closed = route("b", "GET /b") + "  apiKeyRequired: true\n"
+    closed = route("b", "GET /b") + "  authorizationType: CUSTOM\n  authorizerRef: {name: gone}\n"
     async with DevProcess(folder.path) as dev:
         url = await dev.url()
         said = await dev.edited(folder.routes, manifests(route("a", "GET /a"), closed))
-        assert any("Route default/b: spec.apiKeyRequired: NotImplemented" in line for line in said)
+        assert any("Route default/b: spec.authorizerRef: RefNotFound" in line for line in said)
         assert await get(f"{url}/b") == (500, {"message": "Internal server error"})
         assert (await get(f"{url}/a"))[0] == 200
 

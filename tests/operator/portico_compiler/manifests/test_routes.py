@@ -58,6 +58,7 @@ SPEC: dict[str, Any] = {
     "authorizationScopes": ["a"],
     "apiKeyRequired": True,
     "throttle": {"rateLimit": 0.5, "burstLimit": 1},
+    "extensions": {"clientThrottle": {"rateLimit": 1, "burstLimit": 1}},
     "operationName": "a",
     "requestParameters": {"a": True},
     "requestModels": {"a/a": "b"},
