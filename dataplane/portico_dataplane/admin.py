@@ -12,6 +12,7 @@ import asyncio
 import ipaddress
 import re
 import socket
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
@@ -23,6 +24,8 @@ from portico_dataplane.telemetry.readings import Scrape
 from portico_ir.codec import Undecodable, decode_unit
 from portico_ir.model import Snapshot
 from portico_ir.secrets import SHOWN, Redacted
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,8 +75,13 @@ class AdminSource(Protocol):
 class AdminServer:
     """The admin application on sockets that are already listening."""
 
-    def __init__(self, source: AdminSource) -> None:
-        self._runner = web.AppRunner(admin_app(source), access_log=None, shutdown_timeout=1.0)
+    def __init__(
+        self, source: AdminSource, more: Callable[[web.Application], None] = lambda _: None
+    ) -> None:
+        """`more` adds what else is answered, behind `private` where it is not for others."""
+        app = admin_app(source)
+        more(app)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
 
     async def start(self, sockets: list[socket.socket]) -> None:
         """Serve on TCP and Unix sockets alike."""
@@ -114,9 +122,6 @@ def admin_app(source: AdminSource) -> web.Application:
         return web.Response(body=body, content_type="application/json")
 
     async def flush(request: web.Request) -> web.Response:
-        # A page may send a POST anywhere, but never without saying where it comes from.
-        if not _is_private(request) or "Origin" in request.headers:
-            return web.Response(status=404, text="404: Not Found")
         source.flush(request.query.get("name", ""))
         return web.Response(text="ok\n")
 
@@ -125,8 +130,20 @@ def admin_app(source: AdminSource) -> web.Application:
     app.router.add_get("/readyz", readyz)
     app.router.add_get("/metrics", metrics)
     app.router.add_get("/config", config)
-    app.router.add_post("/authorizers/flush", flush)
+    app.router.add_post("/authorizers/flush", private(flush))
     return app
+
+
+def private(handle: Handler) -> Handler:
+    """For this machine only, and never for a page that a browser shows."""
+
+    async def guarded(request: web.Request) -> web.StreamResponse:
+        # A page may send a POST anywhere, but never without saying where it comes from.
+        if not _is_private(request) or "Origin" in request.headers:
+            return web.Response(status=404, text="404: Not Found")
+        return await handle(request)
+
+    return guarded
 
 
 def _is_private(request: web.Request) -> bool:

@@ -148,6 +148,11 @@ class Gateway:
         accounting = self._accounting = Accounting(loop, 1, self._deliver)
         self.lessee = Lessee(loop, lambda asks: accounting.asked(0, asks))
 
+    @property
+    def accounting(self) -> Accounting | None:
+        """Where its leases come from; None: from a supervisor."""
+        return self._accounting
+
     def _deliver(self, worker: int, grants: list[Grant], leaves: int) -> None:
         self.lessee.granted(grants, leaves)
 
@@ -178,6 +183,7 @@ class Gateway:
                 self._retain()
                 if self._accounting is not None:
                     self._accounting.configure(self._builder.store)
+                    self._accounting.declare(snapshot)
                 self._refused = applied.refused
                 self._applied_at = time.time()
             finally:

@@ -40,7 +40,7 @@ from portico_dataplane.policies.registry import (
 from portico_dataplane.runtime import ApiRuntime, RouteRuntime, Runtime, StageRuntime
 from portico_dataplane.telemetry.ports import Meters
 from portico_ir import codec, invariants
-from portico_ir.access import Authorizer, FunctionAuthorizer, JwtAuthorizer
+from portico_ir.access import Authorizer, JwtAuthorizer
 from portico_ir.model import (
     IR_VERSION,
     ApiUnit,
@@ -372,7 +372,7 @@ class Builder:
                     elif isinstance(integration, LambdaProxy):
                         used.add(integration.target)
                 await self._breathe()
-        used.update(a.target for a in authorizers if isinstance(a, FunctionAuthorizer))
+        used.update(each.target for each in authorizers if not isinstance(each, JwtAuthorizer))
         self.authorizers = frozenset(authorizers)
         self._targets.retain(used)
 

@@ -112,7 +112,22 @@ class FunctionAuthorizer(Struct, frozen=True, kw_only=True, tag_field="authorize
     """From the call sent to its answer complete."""
 
 
-Authorizer = JwtAuthorizer | FunctionAuthorizer
+class ForwardAuthorizer(Struct, frozen=True, kw_only=True, tag_field="authorizer", tag="forward"):
+    """A service that sees the head of a request and lets it through by a 2xx status (ours)."""
+
+    name: str
+    """namespace/name of the Authorizer, for logs and explain."""
+    target: Target
+    """Where it answers."""
+    request_headers: tuple[str, ...] = ()
+    """Lower case: headers of the request that it sees."""
+    response_headers: tuple[str, ...] = ()
+    """Lower case: headers of its consent that become `$context.authorizer.<name>`."""
+    timeout_ms: int = 10_000
+    """From the call sent to its answer complete."""
+
+
+Authorizer = JwtAuthorizer | FunctionAuthorizer | ForwardAuthorizer
 
 
 # --- keys and plans (AWS §7) ----------------------------------------------------------------

@@ -154,7 +154,7 @@ class Ledger:
             ask = replace(ask, spent=0.0)
         if isinstance(ask.limit, Tokens):
             stock = self._bucket(ask.id, ask.limit, now)
-            return self._offered(exchange, ask, stock, leaves, now, 0, 0.0)
+            return self._offered(exchange, ask, stock, leaves, now, 0, 0.0, again=not counts)
         quota = ask.limit
         start = start_of(quota.period, quota.offset, day_of(now))
         ends = end_of(quota.period, quota.offset, start) * DAY_MS - now
@@ -174,10 +174,11 @@ class Ledger:
         now: float,
         period: int,
         ends_ms: float,
+        again: bool = False,
     ) -> Grant:
         stock.expire(now)
         stock.accrue(now)
-        share = stock.settle(exchange.holder, ask, exchange.leaves, now)
+        share = stock.settle(exchange.holder, ask, exchange.leaves, now, again)
         if period:
             # Usage is what counts, also that of pods that died or came back.
             quota = ask.limit

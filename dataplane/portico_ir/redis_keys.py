@@ -23,6 +23,9 @@ class RedisKeys:
         self.holders = f"{self._tag}:holders"
         """Pods, and what was last heard of them."""
 
+        self.declared = f"{self._tag}:declared"
+        """Hash of plan/key to what of its extension the plan itself declares."""
+
     def counter(self, known_as: str) -> str:
         """A bucket, or a quota in its present period."""
         return f"{self._tag}:counter:{known_as}"

@@ -27,6 +27,8 @@ RESERVE_S: Final = 1.0
 """What is asked for in so long is nobody's share of what is left."""
 RETURN_MS: Final = 250.0
 """While others hold tokens, some may come back after so long."""
+LATE_MS: Final = 1_000.0
+"""A holder that says nothing for so long could not: what it does next is partly of before."""
 NEVER_MS: Final = 5_000.0
 """Nothing will come back; but a plan may be changed, or a quota extended."""
 LEAST_MS: Final = 20.0
@@ -38,7 +40,7 @@ RENEW_MS: Final = 200.0
 class Share:
     """What one holder has."""
 
-    __slots__ = ("at", "cap", "demand", "held", "leaves", "rate", "spoken", "until")
+    __slots__ = ("at", "cap", "demand", "held", "late", "leaves", "rate", "spoken", "until")
 
     def __init__(self, now: float) -> None:
         self.at = now
@@ -55,6 +57,8 @@ class Share:
         """Workers behind it."""
         self.until = 0.0
         """Not renewed by then, what it has counts as given back."""
+        self.late = False
+        """What it says next, it partly did when nobody could hear of it."""
 
 
 class Offer:
@@ -122,21 +126,29 @@ class Stock:
             tokens = max(0.0, min(tokens, self.cap - self.out - self.free))
         self.free += tokens
 
-    def settle(self, holder: str, ask: Ask, leaves: int, now: float) -> Share:
-        """Take down what a holder says about itself. `accrue` came before."""
+    def settle(self, holder: str, ask: Ask, leaves: int, now: float, again: bool = False) -> Share:
+        """Take down what a holder says about itself. `accrue` came before; `again`: it says it
+        once more."""
         share = self.shares.get(holder)
+        known, floor = share is not None, -math.inf
         if share is None:
             share = self.shares[holder] = Share(now)
             back = -ask.held  # held since before we knew of it
         else:
             elapsed = max(0.0, now - share.at)
             back = share.held + share.rate * elapsed / 1000 - ask.spent - ask.held
+            again = again or elapsed > LATE_MS
+            if share.late and self.rate > 0:
+                # It lived on a share that nobody counted here meanwhile: that leaves no debt.
+                floor = min(self.free, 0.0)
+        share.late = again or not known
         share.at = now
         share.held = ask.held
         share.spoken = 0.0
         share.demand = ask.demand
         share.leaves = leaves
         self.add(back)
+        self.free = max(self.free, floor)
         return share
 
     def forget(self, holder: str) -> None:

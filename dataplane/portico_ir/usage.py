@@ -31,6 +31,16 @@ class UsageReport(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     plan without a quota."""
 
 
+def encode(report: UsageReport) -> bytes:
+    """As JSON."""
+    return msgspec.json.encode(report)
+
+
+def read(document: object) -> UsageReport:
+    """A report that came as JSON; ValueError when it is none."""
+    return msgspec.convert(document, UsageReport)
+
+
 class Usage:
     """Requests by plan, day and key."""
 

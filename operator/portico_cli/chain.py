@@ -29,6 +29,7 @@ from portico_dataplane.core.verdicts import (
 from portico_ir.model import ServiceTarget
 
 _STEPS = {
+    "ForwardAuthorizerPolicy": "authorizer",
     "FunctionAuthorizerPolicy": "authorizer",
     "JwtPolicy": "token",
     "RequireKeyPolicy": "API key",

@@ -30,6 +30,7 @@ from portico_compiler.passes.deployments import Deployments
 from portico_compiler.passes.domains import claim_domains
 from portico_compiler.passes.endpoints import endpoints
 from portico_compiler.passes.gateway import ground
+from portico_compiler.passes.generation import WantedSecret
 from portico_compiler.passes.shards import CompiledApi, compile_api
 from portico_compiler.passes.stages import stages_of
 from portico_compiler.problems import ObjectRef, Problem
@@ -49,6 +50,8 @@ class Compiled(NamedTuple):
     """For people and status."""
     deployments: DeploymentReport
     """For status, and for the leader, who takes them."""
+    wanted: tuple[WantedSecret, ...] = ()
+    """Secrets of API keys, for the leader, who makes them."""
 
     @property
     def snapshot(self) -> Snapshot:
@@ -87,7 +90,7 @@ def compile(world: World, memo: Memo | None = None) -> Compiled:  # noqa: A001
         for ref, plan in sorted(claims.plans.items())
         if not settings.classes or plan.class_name in settings.classes
     ]
-    credentials = Credentials(inventory, claims.plans, known, stages.plans, settings, memo)
+    credentials = Credentials(inventory, claims.plans, known, stages.plans, base, settings, memo)
     upstreams = frozenset().union(*(api.upstreams for api in apis))
     reachable = endpoints(sorted(upstreams, key=lambda u: u.id), inventory, settings, memo)
 
@@ -107,7 +110,8 @@ def compile(world: World, memo: Memo | None = None) -> Compiled:  # noqa: A001
     problems += deployed.problems
     memo.close()
     classes = partial(class_names, documents, base)
-    return Compiled(snapshots, _report(documents, problems, apis, world, classes), deployed)
+    report = _report(documents, problems, apis, world, classes)
+    return Compiled(snapshots, report, deployed, credentials.wanted)
 
 
 def _by_data_plane(apis: list[CompiledApi], settings: Settings) -> dict[str, list[CompiledApi]]:

@@ -84,6 +84,7 @@ class Inventory:
             self.by_kind.setdefault(document.ref.kind, []).append(document)
         self._services = {(d.ref.namespace, d.ref.name): d for d in self.of_kind("Service")}
         self._authorizers = {(d.ref.namespace, d.ref.name): d for d in self.of_kind("Authorizer")}
+        self._api_keys = {(d.ref.namespace, d.ref.name): d for d in self.of_kind("ApiKey")}
         self._secrets = {(d.ref.namespace, d.ref.name): d for d in self.of_kind("Secret")}
         self._slices = self._index_slices(managed_slices_only)
         self._tokens: dict[Hashable, Hashable] = {}
@@ -105,6 +106,10 @@ class Inventory:
     def secret(self, namespace: str, name: str) -> Document | None:
         """A Secret, with its contents."""
         return self._secrets.get((namespace, name))
+
+    def api_key(self, namespace: str, name: str) -> Document | None:
+        """An ApiKey, valid or not."""
+        return self._api_keys.get((namespace, name))
 
     def authorizer(self, namespace: str, name: str) -> Document | None:
         """An Authorizer, valid or not."""

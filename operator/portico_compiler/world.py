@@ -15,7 +15,7 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
-from portico_compiler.manifests.kinds import KINDS, Kind
+from portico_compiler.manifests.kinds import GROUP, KINDS, Kind
 from portico_compiler.problems import ObjectRef, Problem, Reason, Source, field_path
 from portico_ir.secrets import Redacted
 
@@ -67,6 +67,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Version of the compiler, written into the manifest."""
     today: str = ""
     """`YYYYMMDD` in UTC; signatures verify around it (AWS §6.3). Empty: none does."""
+    key_generation: bool = False
+    """The operator may make Secrets, for classes that have keys generated."""
     marks: Mapping[str, str] = {}
     """Highest resourceVersion by kind (cluster), written into the manifest."""
     classes: tuple[str, ...] = ()
@@ -91,6 +93,8 @@ class Object(msgspec.Struct, frozen=True, kw_only=True):
     """metadata.generation, for `observedGeneration`."""
     labels: Mapping[str, str] = {}
     """metadata.labels."""
+    annotations: Mapping[str, str] = {}
+    """Those of metadata.annotations that are ours: `portico.dev/…`."""
     recorded: str = ""
     """What the status says it came to, where nothing else can: of a Stage the revision that it
     serves (`CURRENT`: the current routes), of an ApiDeployment the digest that it took."""
@@ -144,6 +148,7 @@ _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\Z")
 _SUBDOMAIN = re.compile(
     r"(?!.{254})[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*\Z"
 )
+_OWN = f"{GROUP}/"
 _ENVELOPE = frozenset({"apiVersion", "kind", "metadata", "status"})
 
 
@@ -262,7 +267,8 @@ def _object(
 ) -> Object:
     body = {key: value for key, value in raw.items() if key not in _ENVELOPE}
     # In the order of the file: of several templates the first may count (AWS §3.5).
-    content = msgspec.json.encode([body, metadata.get("labels")])
+    annotations = own_annotations(metadata.get("annotations"))
+    content = msgspec.json.encode([body, metadata.get("labels"), *annotations.items()])
     if ref.kind == "Secret":
         body |= {key: _redacted(body[key]) for key in ("data", "stringData") if key in body}
     labels = metadata.get("labels")
@@ -275,6 +281,7 @@ def _object(
         created=f"{age:010d}",
         generation=generation if type(generation) is int else 1,
         labels=_labels(labels),
+        annotations=annotations,
         established=ref.kind == "Stage",
         source=source,
     )
@@ -290,6 +297,17 @@ def _redacted(entries: Any) -> Any:
     if not isinstance(entries, dict):
         return entries
     return {k: Redacted(v) if isinstance(v, str) else v for k, v in entries.items()}
+
+
+def own_annotations(annotations: Any) -> dict[str, str]:
+    """Of all annotations those that mean something to us."""
+    if not isinstance(annotations, Mapping):
+        return {}
+    return {
+        key: value
+        for key, value in annotations.items()
+        if isinstance(key, str) and key.startswith(_OWN) and isinstance(value, str)
+    }
 
 
 def _labels(labels: Any) -> dict[str, str]:

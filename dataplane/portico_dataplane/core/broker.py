@@ -144,7 +144,8 @@ class Broker:
                     self._pressing.pop(line.id, None)
         if was_away:
             for line in self._lines.values():
-                line.used = True  # tell it all
+                line.used = True  # tell it all, and soon: shares follow what it hears
+                self._pressing[line.id] = line
         return answers
 
     def lost(self, now: float) -> list[Answer]:

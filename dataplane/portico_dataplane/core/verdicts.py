@@ -50,7 +50,7 @@ class Reject(NamedTuple):
 
 
 class CallFunction(NamedTuple):
-    """Effect: POST `body` to a Lambda Invoke API, or to a service that takes it as it is."""
+    """Effect: send `body` to a Lambda Invoke API, or to a service that takes it as it is."""
 
     target: Target
     path: str
@@ -62,6 +62,10 @@ class CallFunction(NamedTuple):
     """Changes nothing, so it may be sent again when an idle connection turns out to be closed."""
     flight: Hashable | None = None
     """Calls of one flight that are under way at a time are one call; None: a call of its own."""
+    method: bytes = b"POST"
+    """What does not carry a body is sent without one."""
+    wanted: tuple[bytes, ...] = ()
+    """Lower case: headers of the answer that `FunctionAnswer.headers` has."""
 
 
 class FunctionAnswer(NamedTuple):
@@ -71,6 +75,8 @@ class FunctionAnswer(NamedTuple):
     function_error: str
     """`X-Amz-Function-Error`; empty when the function returned."""
     body: bytes
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+    """Those that were wanted, as they were sent, repeats kept."""
 
 
 class Unavailable(NamedTuple):

@@ -1,4 +1,4 @@
-"""A call to a function: one POST to an Invoke API, its answer whole.
+"""A call to a function or authorizer: one request, its answer whole.
 
 Made by an exchange when a buffered integration or a policy needs it; uses the same upstreams,
 dialer and pools as everything else. Retried only when nothing was written, because an invocation
@@ -96,12 +96,13 @@ class FunctionCall:
             upstream = self._gateway.targets.by_address(url.scheme, url.host, url.port)
             host_line = f"Host: {url.authority}\r\n".encode("ascii")
         self._upstream = upstream
-        parts = [f"POST {path} HTTP/1.1\r\n".encode("ascii"), host_line]
+        parts = [b"%b %b HTTP/1.1\r\n" % (effect.method, path.encode("ascii")), host_line]
         for name, value in effect.headers:
             parts += (name, b": ", value, b"\r\n")
         parts.append(b"X-Amzn-Trace-Id: %b\r\n" % self._request.trace_id.encode("latin-1"))
-        parts.append(b"Content-Length: %d\r\n\r\n" % len(effect.body))
-        parts.append(effect.body)
+        if effect.body or effect.method == b"POST":
+            parts.append(b"Content-Length: %d\r\n" % len(effect.body))
+        parts += (b"\r\n", effect.body)
         self._head = b"".join(parts)
         self._slot = self._gateway.deadlines.schedule(self, effect.timeout_ms / 1000)
         self._attempt()
@@ -176,13 +177,17 @@ class FunctionCall:
         if not complete:
             return
         error = b""
+        headers: list[tuple[bytes, bytes]] = []
         for line in connection.answer.lines:
             if line.lower == b"x-amz-function-error":
                 error = line.value
+            if line.lower in self._effect.wanted:
+                headers.append((line.name, line.value))
         self._connection = None
         status = connection.answer.status
         connection.release()
-        self._end(FunctionAnswer(status, error.decode("latin-1"), b"".join(self._pieces)))
+        body = b"".join(self._pieces)
+        self._end(FunctionAnswer(status, error.decode("latin-1"), body, tuple(headers)))
 
     def on_upstream_lost(self, cause: str) -> None:
         """The connection broke."""

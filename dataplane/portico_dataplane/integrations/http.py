@@ -78,6 +78,7 @@ class HttpForward:
     __slots__ = (
         "_api_id",
         "_choice",
+        "_from_context",
         "_rest",
         "_sole",
         "_static",
@@ -106,6 +107,11 @@ class HttpForward:
         self.method = spec.method
         self.preserve_host = spec.preserve_host
         self.mappings = spec.mappings
+        self._from_context = frozenset(
+            mapping.name.lower().encode("ascii")
+            for mapping in spec.mappings
+            if mapping.place == "header" and isinstance(mapping.source, FromContext)
+        ) - {b"host", *_SILENTLY_DROPPED}
         self._rest = kind is not ApiKind.HTTP
         self._api_id = api_id
         self._user_agent = f"User-Agent: AmazonAPIGateway_{api_id}\r\n".encode("ascii")
@@ -262,12 +268,16 @@ class HttpForward:
         return "&".join(pairs)
 
     def _with_mapped_headers(self, request: Request, lines: list[bytes]) -> list[bytes]:
-        """Header lines with the mapped ones in place of any other of their name (AWS §3.4)."""
+        """Header lines with the mapped ones in place of any other of their name (AWS §3.4).
+
+        What is mapped from the context (who calls, above all) is never the client's own word, not
+        even where the context has no value (ours).
+        """
         mapped = self._mapped_headers(request)
         hosts = [pair for pair in mapped if pair[0].lower() == b"host"]
         if len(hosts) > 1:  # RFC 9112 §3.2: a request has one, whatever its source has
             mapped = [pair for pair in mapped if pair not in hosts] + hosts[-1:]
-        names = frozenset(name.lower() for name, _ in mapped)
+        names = self._from_context.union(name.lower() for name, _ in mapped)
         kept = [
             line
             for line in b"".join(lines).splitlines(keepends=True)

@@ -20,12 +20,18 @@ from portico_dataplane.core.lease import BucketLease
 from portico_dataplane.core.tokens import TokenCache
 from portico_dataplane.core.verdicts import RequestPolicy
 from portico_dataplane.policies.authorizer_answer import Answer
+from portico_dataplane.policies.forward_authorizer import ForwardAuthorizerPolicy
 from portico_dataplane.policies.function_authorizer import FunctionAuthorizerPolicy
 from portico_dataplane.policies.require_key import RequireKeyPolicy
 from portico_dataplane.policies.resource_policy import ResourcePolicy
 from portico_dataplane.policies.signature import SignaturePolicy
 from portico_dataplane.policies.throttle import ThrottlePolicy
-from portico_ir.access import Authorizer, FunctionAuthorizer, JwtAuthorizer
+from portico_ir.access import (
+    Authorizer,
+    ForwardAuthorizer,
+    FunctionAuthorizer,
+    JwtAuthorizer,
+)
 from portico_ir.model import ApiKind, ApiUnit, Route, Stage
 from portico_ir.patterns import BadPattern
 from portico_ir.policies import (
@@ -186,6 +192,8 @@ def _authorizer(spec: Authorize, scope: Scope, outside: Outside) -> RequestPolic
                 return FunctionAuthorizerPolicy(authorizer, scope.api.kind, scope.route, answers)
             except BadPattern as why:
                 return f"{authorizer.name}: {why}"
+        case ForwardAuthorizer():
+            return ForwardAuthorizerPolicy(authorizer)
         case _:
             assert_never(authorizer)
 

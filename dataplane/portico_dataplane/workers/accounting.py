@@ -20,8 +20,10 @@ from portico_dataplane.effects.stores.memory import MemoryStore
 from portico_dataplane.effects.stores.operator import OperatorStore
 from portico_dataplane.tasks import spawn
 from portico_dataplane.workers.leasing import Leasing, monotonic_ms
+from portico_ir.codec import Undecodable, decode_unit
 from portico_ir.leases import Ask, Exchange, Grant
-from portico_ir.model import RedisStore, StoreUnit
+from portico_ir.ledger import Ledger
+from portico_ir.model import PlansUnit, RedisStore, Snapshot, StoreUnit
 
 _REDIS: Final = "portico_dataplane.effects.stores.redis"
 FAREWELL_S: Final = 1.0
@@ -68,6 +70,8 @@ class Accounting:
         self._unit: StoreUnit | None = None
         self._store: ClosableStore | None = None
         self._retired: list[ClosableStore] = []
+        self._declared: str | None = ""
+        """Digest of the plans that the ledger has been told of."""
 
     def asked(self, worker: int, asks: list[Ask]) -> None:
         """A worker reports and asks."""
@@ -76,6 +80,23 @@ class Accounting:
     def gone(self, worker: int) -> None:
         """A worker has died."""
         self.leasing.gone(str(worker))
+
+    @property
+    def ledger(self) -> Ledger | None:
+        """What is counted here; None: another store counts."""
+        return self._store.ledger if isinstance(self._store, MemoryStore) else None
+
+    def declare(self, snapshot: Snapshot) -> None:
+        """What its plans let keys do beyond their quotas; another store is told by the operator."""
+        ledger, encoded = self.ledger, snapshot.units.get("plans")
+        if ledger is None or snapshot.manifest.units.get("plans") == self._declared:
+            return
+        try:
+            unit = decode_unit(encoded) if encoded is not None else PlansUnit()
+        except Undecodable:
+            return  # the workers refuse it, and say so
+        self._declared = snapshot.manifest.units.get("plans")
+        ledger.declare(unit.plans if isinstance(unit, PlansUnit) else ())
 
     def configure(self, unit: StoreUnit | None) -> None:
         """The class says where leases are settled; None: nobody can read what it says."""
@@ -91,6 +112,7 @@ class Accounting:
             self._replace(self._remote)
         elif not isinstance(self._store, MemoryStore):
             self._replace(MemoryStore(self.leasing.settled, _unix_ms))
+            self._declared = ""
 
     async def close(self) -> None:
         """Hand in what is left, and settle nothing any more."""

@@ -116,6 +116,7 @@ class Supervisor:
         self._snapshot = snapshot
         self._wanted = target = prepare(snapshot, self._serial, self._sequence)
         self.accounting.configure(store_of(snapshot))
+        self.accounting.declare(snapshot)
         for slot in self._slots:
             slot.offer()
         await self._until(lambda: self._settled >= target.serial)

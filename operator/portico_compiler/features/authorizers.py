@@ -11,6 +11,7 @@ import re
 from typing import assert_never
 
 from portico_compiler.features import identity_sources, targets
+from portico_compiler.features.authorizers_forward import forward_authorizer
 from portico_compiler.features.authorizers_function import function_authorizer
 from portico_compiler.features.scope import Scope
 from portico_compiler.manifests.access import AuthorizerSpec
@@ -42,6 +43,13 @@ def authorizer(name: str, spec: AuthorizerSpec, scope: Scope) -> Authorizer | Br
         case "COGNITO_USER_POOLS":
             return _cognito(name, spec, scope)
         case "TOKEN" | "REQUEST":
+            forward = spec.extensions.forward_auth if spec.extensions is not None else None
+            if forward is not None and spec.authorizer_type == "TOKEN":
+                field = "spec.extensions.forwardAuth"
+                message = "goes with authorizerType REQUEST"
+                return scope.broken(field, Reason.INVALID_COMBINATION, message)
+            if forward is not None:
+                return forward_authorizer(name, forward, spec, scope)
             return function_authorizer(name, spec.authorizer_type, spec, scope)
         case _:
             assert_never(spec.authorizer_type)

@@ -49,6 +49,16 @@ Algorithm = Literal[
 """Signatures of tokens; never `none`, never a shared secret."""
 
 
+class ForwardAuth(Shape, frozen=True, kw_only=True):
+    """A service gets the head of the request itself, by GET, and consents with a 2xx status."""
+
+    request_headers: Annotated[tuple[str, ...], Meta(max_length=50)] = ("Authorization", "Cookie")
+    """Headers of the request that it sees, besides X-Forwarded-Method, -Proto, -Host, -Uri and
+    -For."""
+    response_headers: Annotated[tuple[str, ...], Meta(max_length=50)] = ()
+    """Headers of its consent that become `$context.authorizer.<name in lower case>`."""
+
+
 class AuthorizerExtensions(Shape, frozen=True, kw_only=True):
     """What AWS has no field for."""
 
@@ -56,6 +66,8 @@ class AuthorizerExtensions(Shape, frozen=True, kw_only=True):
     """JWT, COGNITO_USER_POOLS: `alg` values taken; absent: all that fit the issuer's keys."""
     stale_if_error: Duration | None = None
     """TOKEN, REQUEST: how long a kept answer stands in for an authorizer that fails."""
+    forward_auth: ForwardAuth | None = None
+    """REQUEST: `service` or `url` is asked as login proxies are, with the request's own head."""
 
 
 class AuthorizerSpec(Shape, frozen=True, kw_only=True):

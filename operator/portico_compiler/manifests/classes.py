@@ -101,6 +101,8 @@ class PorticoClassSpec(Shape, frozen=True, kw_only=True):
     """Whose `X-Forwarded-For` is believed."""
     store: Store | None = None
     """Where usage is kept."""
+    generate_api_keys: bool = False
+    """The operator makes the Secret of an ApiKey that has none; the chart must let it."""
 
 
 class PorticoClass(Shape, frozen=True, kw_only=True):

@@ -17,7 +17,8 @@ from portico_compiler.manifests import access as manifests
 from portico_compiler.manifests.kinds import GROUP
 from portico_compiler.memo import Memo
 from portico_compiler.passes.accept import referred
-from portico_compiler.passes.apis import identity
+from portico_compiler.passes.extensions import key_id
+from portico_compiler.passes.generation import Generation, WantedSecret
 from portico_compiler.passes.secrets import LINE_BREAK, contents, ends_in_line_break, secret_of
 from portico_compiler.passes.usage_plans import UsagePlans
 from portico_compiler.problems import ObjectRef, Problem, Reason, field_path
@@ -46,12 +47,13 @@ class OfDocument(NamedTuple):
     plans: tuple[Plan, ...]
     entries: tuple[KeyEntry, ...]
     problems: tuple[Problem, ...]
+    wanted: WantedSecret | None = None
 
 
 class ApiKeys:
     """Every key of the World that opens something."""
 
-    __slots__ = ("keys", "problems", "sources")
+    __slots__ = ("keys", "problems", "sources", "wanted")
 
     def __init__(self, sources: tuple[OfDocument, ...]) -> None:
         self.sources = sources
@@ -69,9 +71,13 @@ class ApiKeys:
                     message = f"the value is that of {owner}, which is older and counts"
                     problems.append(Problem(source.document.ref, field, Reason.CONFLICTED, message))
         self.problems = tuple(problems)
+        self.wanted = tuple(s.wanted for s in sources if s.wanted is not None)
+        """Secrets that are to be made."""
 
 
-def api_keys(inventory: Inventory, plans: UsagePlans, memo: Memo) -> ApiKeys:
+def api_keys(
+    inventory: Inventory, plans: UsagePlans, generation: Generation, memo: Memo
+) -> ApiKeys:
     """Every ApiKey; the very object of the last compile while nothing of it has changed."""
     shelf, whole = memo.shelf("apikeys"), memo.shelf("allkeys")
     sources: list[OfDocument] = []
@@ -79,9 +85,14 @@ def api_keys(inventory: Inventory, plans: UsagePlans, memo: Memo) -> ApiKeys:
         if not isinstance(document.content, manifests.ApiKey):
             continue
         problems: list[Problem] = []
-        reference = document.content.spec.secret_ref
-        secret = secret_of(document.ref, reference, "spec.secretRef", inventory, problems)
         own = tuple(_plans(document, inventory, plans, problems))
+        wanted, why = generation.wanted(document, own) if document.valid else (None, "")
+        reference = document.content.spec.secret_ref
+        secret = secret_of(
+            document.ref, reference, "spec.secretRef", inventory, problems, missing=why
+        )
+        if secret is not None:
+            wanted = None
         known: OfDocument | None = shelf.get(document.ref)
         if (
             known is None
@@ -89,9 +100,10 @@ def api_keys(inventory: Inventory, plans: UsagePlans, memo: Memo) -> ApiKeys:
             or known.secret is not secret
             or known.plans != own
             or known.problems[: len(problems)] != tuple(problems)
+            or known.wanted != wanted
         ):
             entries = tuple(_entries(document, secret, own, problems))
-            known = OfDocument(document, secret, own, entries, tuple(problems))
+            known = OfDocument(document, secret, own, entries, tuple(problems), wanted)
         shelf.keep(document.ref, known)
         sources.append(known)
     before: ApiKeys | None = whole.get("all")
@@ -162,9 +174,8 @@ def _entries(
             message = f"entry {entry!r} of {secret.ref} {fault}"
             problems.append(Problem(ref, field, Reason.INVALID_VALUE, message))
         elif spec.enabled and value is not None:
-            name = "/".join((ref.namespace, ref.kind, ref.name))
             key = ApiKey(
-                id=identity(name if wanted is not None else f"{name}/{entry}"),
+                id=key_id(ref, entry if wanted is None else None),
                 plans=ids,
                 customer=spec.customer_id or "",
             )

@@ -13,7 +13,8 @@ from portico_compiler.memo import Memo
 from portico_compiler.passes.access_units import access_units
 from portico_compiler.passes.api_keys import api_keys
 from portico_compiler.passes.apis import ApiPlan
-from portico_compiler.passes.gateway import ClassGround
+from portico_compiler.passes.gateway import ClassGround, Ground
+from portico_compiler.passes.generation import Generation, WantedSecret
 from portico_compiler.passes.shards import Encoded
 from portico_compiler.passes.signers import signer_units, users_of
 from portico_compiler.passes.stages import StagePlan
@@ -32,6 +33,7 @@ class Credentials:
         apis: dict[ObjectRef, ApiPlan],
         known_apis: frozenset[ObjectRef],
         stages: Mapping[ObjectRef, tuple[StagePlan, ...]],
+        base: Ground,
         settings: Settings,
         memo: Memo,
     ) -> None:
@@ -39,7 +41,8 @@ class Credentials:
         self._today = settings.today
         self._memo = memo
         self._plans = usage_plans(inventory, apis, known_apis, stages)
-        self._keys = api_keys(inventory, self._plans, memo)
+        generation = Generation(apis, base, settings)
+        self._keys = api_keys(inventory, self._plans, generation, memo)
         self._users = users_of(inventory)
         self._stores = stores(inventory, secrets=bool(settings.today))
 
@@ -52,6 +55,11 @@ class Credentials:
             *self._users.problems,
             *self._stores.problems,
         )
+
+    @property
+    def wanted(self) -> tuple[WantedSecret, ...]:
+        """Secrets that are to be made, elder ApiKeys first."""
+        return self._keys.wanted
 
     def units(
         self, data_plane: str, served: Collection[ApiPlan], ground: ClassGround

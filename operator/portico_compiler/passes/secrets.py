@@ -25,8 +25,9 @@ def secret_of(
     field: str,
     inventory: Inventory,
     problems: list[Problem],
+    missing: str = "",
 ) -> Document | None:
-    """The Secret that an object names, if it may."""
+    """The Secret that an object names, if it may; `missing`: what to say beside that it is not."""
     wanted = referred(referrer, "Secret", reference.namespace, reference.name)
     if not inventory.permits(referrer, "", wanted):
         message = f"no ReferenceGrant in {wanted.namespace} allows a reference to {wanted}"
@@ -34,7 +35,8 @@ def secret_of(
         return None
     found = inventory.secret(wanted.namespace, wanted.name)
     if found is None:
-        problems.append(Problem(referrer, field, Reason.REF_NOT_FOUND, f"there is no {wanted}"))
+        message = f"there is no {wanted}{missing}"
+        problems.append(Problem(referrer, field, Reason.REF_NOT_FOUND, message))
     return found
 
 

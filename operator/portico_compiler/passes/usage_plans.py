@@ -17,6 +17,7 @@ from portico_compiler.manifests import access as manifests
 from portico_compiler.passes.accept import referred
 from portico_compiler.passes.apis import ApiPlan, identity
 from portico_compiler.passes.attachment import attached
+from portico_compiler.passes.extensions import extensions
 from portico_compiler.passes.stages import StagePlan
 from portico_compiler.problems import ObjectRef, Problem, Reason, field_path
 from portico_ir.access import Bucket, Plan, PlanStage, Quota
@@ -48,11 +49,14 @@ def usage_plans(
             continue
         opened = _opened(document, inventory, apis, known_apis, stages, problems)
         if document.valid and not document.restricted:
-            found[document.ref] = _plan(document, opened)
+            more = extensions(document, inventory, problems)
+            found[document.ref] = _plan(document, opened, more)
     return UsagePlans(found, frozenset(d.ref for d in documents), tuple(problems))
 
 
-def _plan(document: Document, opened: tuple[PlanStage, ...]) -> Plan:
+def _plan(
+    document: Document, opened: tuple[PlanStage, ...], more: dict[str, dict[int, int]]
+) -> Plan:
     spec: manifests.UsagePlanSpec = document.content.spec
     ref, quota = document.ref, spec.quota
     return Plan(
@@ -61,6 +65,7 @@ def _plan(document: Document, opened: tuple[PlanStage, ...]) -> Plan:
         stages=opened,
         throttle=bucket(spec.throttle),
         quota=Quota(limit=quota.limit, period=quota.period, offset=quota.offset) if quota else None,
+        extensions=more,
     )
 
 

@@ -47,6 +47,7 @@ _CONSTANTS: Final = {
     "spread": stock.SPREAD,
     "reach_s": stock.REACH_S,
     "reserve_s": stock.RESERVE_S,
+    "late_ms": stock.LATE_MS,
     "return_ms": stock.RETURN_MS,
     "never_ms": stock.NEVER_MS,
     "least_ms": stock.LEAST_MS,

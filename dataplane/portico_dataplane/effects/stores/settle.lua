@@ -52,8 +52,8 @@ if counts then
   end
 end
 
--- stock: {at, free, shares}; share: {at, held, spoken, rate, cap, demand, leaves, until}
-local AT, HELD, SPOKEN, RATE, CAP, DEMAND, LEAVES, UNTIL = 1, 2, 3, 4, 5, 6, 7, 8
+-- stock: {at, free, shares}; share: {at, held, spoken, rate, cap, demand, leaves, until, late}
+local AT, HELD, SPOKEN, RATE, CAP, DEMAND, LEAVES, UNTIL, LATE = 1, 2, 3, 4, 5, 6, 7, 8, 9
 
 local function sum(shares, field)
   local total = 0
@@ -95,17 +95,22 @@ end
 local function settle(stock, ask)
   local share = stock.shares[holder]
   local back
+  local floor, late = -math.huge, true
   if share then
     local elapsed = math.max(0, now - share[AT])
     back = share[HELD] + share[RATE] * elapsed / 1000 - ask.spent - ask.held
+    if share[LATE] and stock.rate > 0 then floor = math.min(stock.free, 0) end
+    late = not counts or elapsed > c.late_ms
   else
-    share = { now, 0, 0, 0, 0, 0, 1, 0 }
+    share = { now, 0, 0, 0, 0, 0, 1, 0, true }
     stock.shares[holder] = share
     back = -ask.held
   end
+  share[LATE] = late
   share[AT], share[HELD], share[SPOKEN] = now, ask.held, 0
   share[DEMAND], share[LEAVES] = ask.demand, leaves_here
   add(stock, back)
+  stock.free = math.max(stock.free, floor)
   return share
 end
 
