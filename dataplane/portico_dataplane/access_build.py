@@ -1,7 +1,8 @@
 """Units of keys, plans and signers to Credentials.
 
 Used by `build.py` for each manifest. Promises: what did not change costs nothing; a unit that is
-refused leaves what it said before in force, and holds up no other.
+refused leaves what it said before in force, and holds up no other; of 100,000 keys a worker holds
+what it needs and not much else (`make bench-access`).
 """
 
 from __future__ import annotations
@@ -19,9 +20,43 @@ KEYS: Final = "keys/"
 
 SIGNERS: Final = "signers"
 
-_Access = KeysUnit | PlansUnit | SignersUnit
-
 _DIGEST: Final = re.compile("[0-9a-f]{64}")
+
+
+class PackedKeys:
+    """A KeysUnit as a worker holds it: half as large, and shared with the Credentials."""
+
+    __slots__ = ("digests", "fault", "keys")
+
+    def __init__(self, unit: KeysUnit) -> None:
+        good = all(map(_DIGEST.fullmatch, unit.keys))
+        self.fault = "" if good else "a key is not named by a digest"
+        """Why the unit is refused."""
+        given = unit.keys if good else {}
+        self.digests = tuple(map(bytes.fromhex, given))
+        """SHA-256 of each value."""
+        # Most keys have the plans of others, and many the customer.
+        plans: dict[tuple[str, ...], tuple[str, ...]] = {}
+        customers: dict[str, str] = {}
+        self.keys = tuple(
+            ApiKey(
+                id=key.id,
+                plans=plans.setdefault(key.plans, key.plans),
+                customer=customers.setdefault(key.customer, key.customer),
+            )
+            for key in given.values()
+        )
+        """In the same order."""
+
+
+Part = Unit | PackedKeys
+"""A unit, as it is kept."""
+_Access = PackedKeys | PlansUnit | SignersUnit
+
+
+def packed(unit: Unit) -> Part:
+    """What is kept of a unit that was just decoded."""
+    return PackedKeys(unit) if isinstance(unit, KeysUnit) else unit
 
 
 class AccessBuilder:
@@ -43,7 +78,7 @@ class AccessBuilder:
         return self._current
 
     async def build(
-        self, manifest: Manifest, units: Mapping[str, Unit], refused: dict[str, str]
+        self, manifest: Manifest, units: Mapping[str, Part], refused: dict[str, str]
     ) -> Credentials:
         """Those of a manifest; `refused` tells which units are, and learns of more."""
         chosen: dict[str, _Access] = {}
@@ -75,12 +110,12 @@ class AccessBuilder:
             elif isinstance(unit, SignersUnit):
                 signers = {key: KnownSigner(signer) for key, signer in unit.signers.items()}
             else:
-                keys.update((bytes.fromhex(digest), key) for digest, key in unit.keys.items())
+                keys.update(zip(unit.digests, unit.keys, strict=True))
             await self._breathe()
         return Credentials(keys, plans, signers)
 
 
-def _fault(unit_id: str, unit: Unit) -> str:
+def _fault(unit_id: str, unit: Part) -> str:
     if unit_id == PLANS:
         return "" if isinstance(unit, PlansUnit) else "not a unit of plans"
     if unit_id == SIGNERS:
@@ -90,7 +125,4 @@ def _fault(unit_id: str, unit: Unit) -> str:
         # Without the key: this text is shown.
         good = all(_DIGEST.fullmatch(key.reveal()) for key in derived)
         return "" if good else "a signing key is not one"
-    if not isinstance(unit, KeysUnit):
-        return "not a unit of keys"
-    good = all(map(_DIGEST.fullmatch, unit.keys))
-    return "" if good else "a key is not named by a digest"
+    return unit.fault if isinstance(unit, PackedKeys) else "not a unit of keys"

@@ -17,7 +17,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from portico_dataplane.access_build import AccessBuilder
+from portico_dataplane.access_build import AccessBuilder, PackedKeys, Part, packed
 from portico_dataplane.class_build import ClassBuilder
 from portico_dataplane.core.context import compile_format
 from portico_dataplane.core.credentials import Credentials
@@ -118,7 +118,7 @@ class Builder:
         self._outside = outside
         self._meters = meters
         self._targets = targets
-        self._decoded: dict[str, Unit] = {}
+        self._decoded: dict[str, Part] = {}
         """By digest: what the current manifest is made of."""
         self._apis: dict[str, _ApiBuild] = {}
         self._owners: dict[str, str] = {}
@@ -172,8 +172,8 @@ class Builder:
 
     async def _decode(
         self, manifest: Manifest, sent: Mapping[str, msgspec.Raw], refused: dict[str, str]
-    ) -> dict[str, Unit]:
-        units: dict[str, Unit] = {}
+    ) -> dict[str, Part]:
+        units: dict[str, Part] = {}
         for unit_id, wanted in manifest.units.items():
             unit = self._decoded.get(wanted)
             if unit is None:
@@ -185,7 +185,7 @@ class Builder:
                     refused[unit_id] = "its bytes are not those the manifest names"
                     continue
                 try:
-                    unit = self._decoded[wanted] = codec.decode_unit(raw)
+                    unit = self._decoded[wanted] = packed(codec.decode_unit(raw))
                 except codec.Undecodable as error:
                     refused[unit_id] = f"not readable: {error}"
                     continue
@@ -197,7 +197,7 @@ class Builder:
         self,
         unit_id: str,
         manifest: Manifest,
-        units: dict[str, Unit],
+        units: dict[str, Part],
         refused: dict[str, str],
     ) -> _ApiBuild:
         if unit_id in refused:
@@ -211,7 +211,11 @@ class Builder:
                 raise Refusal(shard, refused[shard])
         digest = manifest.units[unit_id]
         before = self._apis.get(unit_id)
-        mine: dict[str, Unit] = {s: units[s] for s in shard_ids if s in units}
+        mine: dict[str, Unit] = {}
+        for shard in shard_ids:
+            part = units.get(shard)
+            if part is not None and not isinstance(part, PackedKeys):
+                mine[shard] = part
         if self._class.afresh:
             before = None
         if (
@@ -341,7 +345,7 @@ class Builder:
         return RouteRuntime(route, forward, buffered, broken, meter, target, chain)
 
     async def _forget(
-        self, manifest: Manifest, units: dict[str, Unit], apis: dict[str, _ApiBuild]
+        self, manifest: Manifest, units: dict[str, Part], apis: dict[str, _ApiBuild]
     ) -> None:
         """Drop what neither this manifest nor a kept previous version needs."""
         digests = set(manifest.units.values())

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from portico_dataplane.access_build import Part
 from portico_dataplane.core.leases import Leases
-from portico_ir.model import GatewayUnit, Manifest, StoreUnit, Unit
+from portico_ir.model import GatewayUnit, Manifest, StoreUnit
 
 
 class ClassBuilder:
@@ -24,7 +25,7 @@ class ClassBuilder:
         """Something goes into every route that did not before, or the other way round: nothing
         that was built can be used again."""
 
-    def take(self, manifest: Manifest, units: Mapping[str, Unit], refused: dict[str, str]) -> None:
+    def take(self, manifest: Manifest, units: Mapping[str, Part], refused: dict[str, str]) -> None:
         """What a manifest says; `refused` learns of what cannot be."""
         gateway, store = units.get("gateway"), units.get("store")
         if isinstance(gateway, GatewayUnit):

@@ -177,12 +177,12 @@ class Plan(Struct, frozen=True, kw_only=True):
     """Each key's, over all stages of the plan."""
     quota: Quota | None = None
     """Each key's, over all stages of the plan."""
-    extensions: dict[str, dict[int, int]] = {}
-    """Key id to a day to what the key may do beyond the quota in the period of that day; for
-    whoever keeps usage (AWS §7.4)."""
+    extensions: dict[str, tuple[tuple[int, int], ...]] = {}
+    """Key id to days, and what the key may do beyond the quota in the period of each; for whoever
+    keeps usage (AWS §7.4)."""
 
 
-class ApiKey(Struct, frozen=True, kw_only=True):
+class ApiKey(Struct, frozen=True, kw_only=True, gc=False):
     """A key, without its value; a disabled or broken one is not here."""
 
     id: str

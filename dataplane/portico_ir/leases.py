@@ -58,6 +58,8 @@ class Ask(_Item, frozen=True):
     """First day of the period that `held` belongs to; 0 for buckets."""
     waiting: int = 0
     """Requests that wait for a token."""
+    rate: float = 0.0
+    """Of the bucket's rate, what it fills up with by itself: a store that has lost it goes on so."""
 
 
 class Grant(_Item, frozen=True):

@@ -28,7 +28,9 @@ RESERVE_S: Final = 1.0
 RETURN_MS: Final = 250.0
 """While others hold tokens, some may come back after so long."""
 LATE_MS: Final = 1_000.0
-"""A holder that says nothing for so long could not: what it does next is partly of before."""
+"""A holder that says nothing for so long could not;"""
+BACK_MS: Final = 1_500.0
+"""and so long after it is back, others may still be coming."""
 NEVER_MS: Final = 5_000.0
 """Nothing will come back; but a plan may be changed, or a quota extended."""
 LEAST_MS: Final = 20.0
@@ -40,7 +42,7 @@ RENEW_MS: Final = 200.0
 class Share:
     """What one holder has."""
 
-    __slots__ = ("at", "cap", "demand", "held", "late", "leaves", "rate", "spoken", "until")
+    __slots__ = ("at", "back_until", "cap", "demand", "held", "leaves", "rate", "spoken", "until")
 
     def __init__(self, now: float) -> None:
         self.at = now
@@ -57,8 +59,9 @@ class Share:
         """Workers behind it."""
         self.until = 0.0
         """Not renewed by then, what it has counts as given back."""
-        self.late = False
-        """What it says next, it partly did when nobody could hear of it."""
+        self.back_until = 0.0
+        """Until then it goes on with the share of the rate that it lived on when it could not be
+        heard, and what it did with that leaves no debt here."""
 
 
 class Offer:
@@ -130,18 +133,17 @@ class Stock:
         """Take down what a holder says about itself. `accrue` came before; `again`: it says it
         once more."""
         share = self.shares.get(holder)
-        known, floor = share is not None, -math.inf
         if share is None:
             share = self.shares[holder] = Share(now)
             back = -ask.held  # held since before we knew of it
+            returned = ask.rate > 0
         else:
             elapsed = max(0.0, now - share.at)
             back = share.held + share.rate * elapsed / 1000 - ask.spent - ask.held
-            again = again or elapsed > LATE_MS
-            if share.late and self.rate > 0:
-                # It lived on a share that nobody counted here meanwhile: that leaves no debt.
-                floor = min(self.free, 0.0)
-        share.late = again or not known
+            returned = again or elapsed > LATE_MS
+        floor = min(self.free, 0.0) if now < share.back_until and self.rate > 0 else -math.inf
+        if returned:
+            share.back_until = now + BACK_MS
         share.at = now
         share.held = ask.held
         share.spoken = 0.0
@@ -180,7 +182,10 @@ class Stock:
         else:
             portion = max(ask.waiting, math.floor(left * share.leaves / (2 * leaves)))
         tokens = float(min(max(0, math.ceil(ask.want)), portion, free))
-        rate, cap = self._share_of_rate(share) if ask.want > portion else (0.0, 0.0)
+        if self.at < share.back_until and ask.rate > 0:
+            rate, cap = self._same_share_of_rate(share, ask.rate)
+        else:
+            rate, cap = self._share_of_rate(share) if ask.want > portion else (0.0, 0.0)
         offer = Offer(tokens, rate, cap)
         self.lent += rate - share.rate
         self.free -= tokens
@@ -224,6 +229,13 @@ class Stock:
             return 0.0, 0.0
         reach = min(self.cap * SPREAD * share.demand / demand, share.demand * REACH_S)
         return rate, max(1.0, reach)
+
+    def _same_share_of_rate(self, share: Share, had: float) -> tuple[float, float]:
+        """While others may still be coming back, nobody gets more than he had."""
+        rate = min(had, self.rate - (self.lent - share.rate))
+        if rate <= 0:
+            return 0.0, 0.0
+        return rate, max(1.0, min(self.cap * SPREAD * rate / self.rate, rate * REACH_S))
 
     def _recheck(self, share: Share) -> float:
         if share.rate > 0:

@@ -98,9 +98,7 @@ def declared(plan: Plan, key: str, start: int) -> int:
     if not days or quota is None:
         return 0
     return sum(
-        requests
-        for day, requests in days.items()
-        if start_of(quota.period, quota.offset, day) == start
+        requests for day, requests in days if start_of(quota.period, quota.offset, day) == start
     )
 
 

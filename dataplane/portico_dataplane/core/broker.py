@@ -17,6 +17,7 @@ from typing import Final
 from portico_dataplane.core.line import ROUTINE_MS, Answer, Line, Pod
 from portico_ir.leases import Ask, Exchange, Requests, Settlement, Use
 from portico_ir.periods import day_of
+from portico_ir.stock import BACK_MS
 
 SOON_MS: Final = 50.0
 """A counter that runs low waits so long, so that others can join it."""
@@ -47,6 +48,9 @@ class Broker:
         self._sent: Exchange | None = None
         self._sent_at = 0.0
         self._scanned = -math.inf
+        self._doubted_until = -math.inf
+        """The store had lost something: until all pods may have handed it in again, what it says
+        is left of quotas may be too much."""
 
     # --- workers ------------------------------------------------------------------------------
 
@@ -128,6 +132,8 @@ class Broker:
         if sent is None or settlement.serial != sent.serial:
             return []  # of one that was answered already
         self._sent = None
+        if settlement.known < self._acknowledged:
+            self._doubted_until = now + BACK_MS
         self._recount(settlement, now)
         self._acknowledged = settlement.serial
         self.pod.fleet = max(self.pod.leaves, settlement.leaves)
@@ -137,7 +143,7 @@ class Broker:
         for grant in settlement.grants:
             line = self._lines.get(grant.id)
             if line is not None and line.asked:
-                line.take(grant, self._sent_at, now)
+                line.take(grant, self._sent_at, now, self._doubted_until)
                 answers += line.serve(now)
                 if line.is_over:
                     del self._lines[line.id]
@@ -210,8 +216,13 @@ class Broker:
         if due or now - self._scanned >= ROUTINE_MS / 2:
             self._scanned = now
             chosen = {line.id for line in due}
-            for line in self._lines.values():
-                if line.id not in chosen and line.is_routine(now):
+            # Who has to be told soon goes with those that cannot wait: one exchange for all.
+            early = now + ROUTINE_MS / 2
+            routine = [line for line in self._lines.values() if line.is_routine(now)]
+            if due or routine:
+                routine = [line for line in self._lines.values() if line.is_routine(early)]
+            for line in routine:
+                if line.id not in chosen:
                     due.append(line)
                     self._pressing.pop(line.id, None)
         for line in due[MOST_ASKS:]:

@@ -21,8 +21,14 @@ ROUTINE_MS: Final = 500.0
 """A counter in use is settled so often."""
 AHEAD_S: Final = 1.0
 """What is asked for lasts so long at the present demand."""
+AHEAD_OF_PLENTY_S: Final = 2.0
+"""The same while the store has much more: the pod asks at its routine, and not in between."""
+PLENTY: Final = 2.0
+"""How many times what is asked for that is."""
 LOW: Final = 0.5
-"""More is asked for when less than this part of that is left."""
+"""A demand that has fallen below this part of what the store was told is news."""
+LOW_S: Final = 0.25
+"""More is asked for when the rest lasts less than this."""
 SPIKE: Final = 0.25
 """Part of what is left that workers may overdraw between two asks."""
 MIN_KEPT: Final = 8.0
@@ -232,15 +238,25 @@ class Line:
 
     # --- the store ----------------------------------------------------------------------------
 
-    def take(self, grant: Grant, sent_at: float, now: float) -> None:
-        """A lease from the store, asked for at `sent_at`."""
+    def take(
+        self, grant: Grant, sent_at: float, now: float, doubted_until: float = -math.inf
+    ) -> None:
+        """A lease from the store, asked for at `sent_at`. Until `doubted_until` it may not know
+        yet what was used of a quota: the pod lives on its last share, as if nobody had answered."""
         self.asked = False
         stock = self.stock
         if grant.period != self.period:
             self.begin(grant.period, now)
             stock = self.stock
         stock.accrue(now)
-        if self.assumed:
+        doubted = now < doubted_until and isinstance(self.limit, Requests)
+        if doubted and (self.known or not self.pod.keeps):
+            if self.known:
+                self.assume(now)
+            grant = replace(
+                grant, tokens=0.0, credit=0.0, more=False, recheck_ms=doubted_until - now
+            )
+        elif self.assumed:
             stock.free = min(stock.free, 0.0)  # what was only assumed
             self.assumed = False
         stock.free += grant.tokens
@@ -271,7 +287,7 @@ class Line:
             # It has a share of the rate; others may need what it does not need any more.
             return demand < self.told * LOW
         if self.left >= 2 * self.pod.fleet:
-            return stock.free < demand * AHEAD_S * LOW
+            return stock.free < demand * LOW_S
         # Whoever has nothing asks again as soon as it may help.
         return demand > 0 and stock.free < 1 and not self.more and now >= self.recheck_at
 
@@ -285,8 +301,13 @@ class Line:
 
     def _wants(self, now: float) -> float:
         waiting = sum(ask.want for _, ask in self.waiting)
-        target = self._demand() * AHEAD_S + MIN_KEPT * len(self.stock.shares)
-        return max(0.0, target - self.stock.total(now), waiting)
+        demand, total = self._demand(), self.stock.total(now)
+        kept = MIN_KEPT * len(self.stock.shares)
+        plenty = demand * AHEAD_OF_PLENTY_S + kept - total
+        portion = self.left * self.pod.leaves / (2 * self.pod.fleet)
+        if plenty * PLENTY < portion:
+            return max(0.0, plenty, waiting)
+        return max(0.0, demand * AHEAD_S + kept - total, waiting)
 
     def ask(self, now: float) -> Ask:
         """What the store is told."""
@@ -303,7 +324,7 @@ class Line:
         elif self.left < 2 * self.pod.fleet:
             # Near the end nobody keeps what others may be waiting for.
             stock.free = min(stock.free, 0.0)
-        elif stock.free > 2 * demand * AHEAD_S + MIN_KEPT:
+        elif stock.free > 2 * demand * AHEAD_S + MIN_KEPT and not self.assumed:
             stock.free = demand * AHEAD_S + MIN_KEPT
         want = self._wants(now)
         held = stock.total(now)
@@ -313,4 +334,5 @@ class Line:
             stock.free -= held  # a debt is the store's from here
             held = 0.0
         waiting = sum(ask.waiting for _, ask in self.waiting)
-        return Ask(self.id, self.limit, spent, held, demand, want, self.period, waiting)
+        rate = stock.rate
+        return Ask(self.id, self.limit, spent, held, demand, want, self.period, waiting, rate)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 
-from portico_dataplane.access_build import AccessBuilder
+from portico_dataplane.access_build import AccessBuilder, PackedKeys, Part
 from portico_ir.access import ApiKey, Plan
-from portico_ir.model import GatewayUnit, KeysUnit, Manifest, PlansUnit, Unit
+from portico_ir.model import GatewayUnit, KeysUnit, Manifest, PlansUnit
 
 ONE, TWO = (hashlib.sha256(text).digest() for text in (b"one", b"two"))
 
@@ -15,8 +15,9 @@ async def never() -> None:
     """Nothing else wants to run."""
 
 
-def keys(*digests: bytes) -> KeysUnit:
-    return KeysUnit(keys={digest.hex(): ApiKey(id=digest.hex()[:10]) for digest in digests})
+def keys(*digests: bytes) -> PackedKeys:
+    unit = KeysUnit(keys={digest.hex(): ApiKey(id=digest.hex()[:10]) for digest in digests})
+    return PackedKeys(unit)
 
 
 def manifest(*ids: str) -> Manifest:
@@ -25,7 +26,7 @@ def manifest(*ids: str) -> Manifest:
 
 async def test_all_buckets_together() -> None:
     builder = AccessBuilder(never)
-    units: dict[str, Unit] = {
+    units: dict[str, Part] = {
         "keys/0": keys(ONE),
         "keys/1": keys(TWO),
         "plans": PlansUnit(plans=(Plan(id="p", name="d/p"),)),
@@ -40,7 +41,7 @@ async def test_all_buckets_together() -> None:
 
 async def test_what_did_not_change_is_not_built_again() -> None:
     builder = AccessBuilder(never)
-    units: dict[str, Unit] = {"keys/0": keys(ONE), "gateway": GatewayUnit()}
+    units: dict[str, Part] = {"keys/0": keys(ONE), "gateway": GatewayUnit()}
     first = await builder.build(manifest(*units), units, {})
     assert await builder.build(manifest(*units), units, {}) is first
     again = await builder.build(manifest("keys/0"), {"keys/0": keys(TWO)}, {})
@@ -68,7 +69,7 @@ async def test_what_is_no_digest_is_refused() -> None:
     await builder.build(manifest("keys/0"), {"keys/0": keys(ONE)}, {})
     for bad in ("secret-in-the-clear", "ab" * 31, "AB" * 32):
         refused: dict[str, str] = {}
-        unit = KeysUnit(keys={bad: ApiKey(id="k")})
+        unit = PackedKeys(KeysUnit(keys={bad: ApiKey(id="k")}))
         built = await builder.build(manifest("keys/0"), {"keys/0": unit}, refused)
         assert refused == {"keys/0": "a key is not named by a digest"}
         assert built.key(ONE) is not None
@@ -76,7 +77,7 @@ async def test_what_is_no_digest_is_refused() -> None:
 
 async def test_units_of_another_kind_are_refused() -> None:
     refused: dict[str, str] = {}
-    units: dict[str, Unit] = {"keys/0": GatewayUnit(), "plans": keys()}
+    units: dict[str, Part] = {"keys/0": GatewayUnit(), "plans": keys()}
     built = await AccessBuilder(never).build(manifest(*units), units, refused)
     assert refused == {"keys/0": "not a unit of keys", "plans": "not a unit of plans"}
     assert len(built) == 0

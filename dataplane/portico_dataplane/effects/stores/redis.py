@@ -48,6 +48,7 @@ _CONSTANTS: Final = {
     "reach_s": stock.REACH_S,
     "reserve_s": stock.RESERVE_S,
     "late_ms": stock.LATE_MS,
+    "back_ms": stock.BACK_MS,
     "return_ms": stock.RETURN_MS,
     "never_ms": stock.NEVER_MS,
     "least_ms": stock.LEAST_MS,
@@ -210,6 +211,7 @@ def _ask(ask: Ask, keys: RedisKeys, place: Callable[[str], int]) -> dict[str, An
         "demand": ask.demand,
         "want": ask.want,
         "waiting": ask.waiting,
+        "going": ask.rate,
     }
     limit = ask.limit
     if isinstance(limit, Tokens):

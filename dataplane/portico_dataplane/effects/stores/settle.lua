@@ -52,8 +52,8 @@ if counts then
   end
 end
 
--- stock: {at, free, shares}; share: {at, held, spoken, rate, cap, demand, leaves, until, late}
-local AT, HELD, SPOKEN, RATE, CAP, DEMAND, LEAVES, UNTIL, LATE = 1, 2, 3, 4, 5, 6, 7, 8, 9
+-- stock: {at, free, shares}; share: {at, held, spoken, rate, cap, demand, leaves, until, back_until}
+local AT, HELD, SPOKEN, RATE, CAP, DEMAND, LEAVES, UNTIL, BACK = 1, 2, 3, 4, 5, 6, 7, 8, 9
 
 local function sum(shares, field)
   local total = 0
@@ -94,19 +94,20 @@ end
 
 local function settle(stock, ask)
   local share = stock.shares[holder]
-  local back
-  local floor, late = -math.huge, true
+  local back, returned
   if share then
     local elapsed = math.max(0, now - share[AT])
     back = share[HELD] + share[RATE] * elapsed / 1000 - ask.spent - ask.held
-    if share[LATE] and stock.rate > 0 then floor = math.min(stock.free, 0) end
-    late = not counts or elapsed > c.late_ms
+    returned = not counts or elapsed > c.late_ms
   else
-    share = { now, 0, 0, 0, 0, 0, 1, 0, true }
+    share = { now, 0, 0, 0, 0, 0, 1, 0, 0 }
     stock.shares[holder] = share
     back = -ask.held
+    returned = ask.going > 0
   end
-  share[LATE] = late
+  share[BACK] = share[BACK] or 0
+  local floor = now < share[BACK] and stock.rate > 0 and math.min(stock.free, 0) or -math.huge
+  if returned then share[BACK] = now + c.back_ms end
   share[AT], share[HELD], share[SPOKEN] = now, ask.held, 0
   share[DEMAND], share[LEAVES] = ask.demand, leaves_here
   add(stock, back)
@@ -125,6 +126,12 @@ local function share_of_rate(stock, share)
   if rate <= 0 or fair < least then return 0, 0 end
   local reach = math.min(stock.cap * c.spread * share[DEMAND] / demand, share[DEMAND] * c.reach_s)
   return rate, math.max(1, reach)
+end
+
+local function same_share_of_rate(stock, share, had)
+  local rate = math.min(had, stock.rate - (sum(stock.shares, RATE) - share[RATE]))
+  if rate <= 0 then return 0, 0 end
+  return rate, math.max(1, math.min(stock.cap * c.spread * rate / stock.rate, rate * c.reach_s))
 end
 
 local function recheck(stock, share)
@@ -151,7 +158,11 @@ local function offer(stock, share, ask)
   end
   local tokens = math.min(math.max(0, math.ceil(ask.want)), portion, free)
   local rate, cap = 0, 0
-  if ask.want > portion then rate, cap = share_of_rate(stock, share) end
+  if now < share[BACK] and ask.going > 0 then
+    rate, cap = same_share_of_rate(stock, share, ask.going)
+  elseif ask.want > portion then
+    rate, cap = share_of_rate(stock, share)
+  end
   stock.free = stock.free - tokens
   share[RATE], share[CAP] = rate, cap
   share[HELD] = share[HELD] + tokens

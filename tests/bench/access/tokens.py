@@ -1,20 +1,10 @@
-"""What a token costs a request: `PYTHONPATH=tests/support python tests/bench/tokens.py`.
-
-For whoever works on tokens. Drives the policy of a route as an exchange does, with a request of a
-browser's headers; CPU time, the least of many stretches, because everything else a machine does
-only adds. The goals are a verified token in 3 µs and a new one (RS256) in 100 µs.
-"""
+"""What a token costs a request: the policy of a route, driven as an exchange does."""
 
 from __future__ import annotations
 
-import sys
-import time
-from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
-from rich.console import Console
-from rich.table import Table
-
+from access.stretches import HEADERS, Row, microseconds
 from oidc_issuer import public_jwk, signed
 from portico_dataplane.core.caller import Caller
 from portico_dataplane.core.keyring import Keyring
@@ -42,15 +32,6 @@ CLAIMS: Final = {
     "cognito:username": "ada",
     "cognito:groups": ["admin", "poweruser"],
 }
-HEADERS: Final = (
-    (b"Accept", b"*/*"),
-    (b"Accept-Encoding", b"gzip, deflate, br"),
-    (b"Accept-Language", b"en-GB,en;q=0.9"),
-    (b"User-Agent", b"Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36"),
-    (b"Referer", b"https://app.example.test/"),
-)
-STRETCHES: Final = 40
-GOALS: Final = {"cached": 3.0, "RS256": 100.0}
 
 
 class Case(NamedTuple):
@@ -83,22 +64,11 @@ def case(algorithm: str, **claims: Any) -> Case:
     return Case(policy, request, cache)
 
 
-def microseconds(act: Callable[[], object], times: int) -> float:
-    """CPU time of one, in the quietest stretch."""
-    best = float("inf")
-    for _ in range(STRETCHES):
-        start = time.process_time_ns()
-        for _ in range(times):
-            act()
-        best = min(best, (time.process_time_ns() - start) / times / 1000)
-    return best
-
-
 def cached() -> float:
     """A token that was verified before."""
     policy, request, _ = case("RS256")
     assert policy.on_request(request) is CONTINUE
-    return microseconds(lambda: policy.on_request(request), 2000)
+    return microseconds(lambda: policy.on_request(request))
 
 
 def uncached(algorithm: str) -> float:
@@ -110,27 +80,22 @@ def uncached(algorithm: str) -> float:
         cache._recent.clear()  # as if nobody had ever come with it
         policy.on_request(request)
 
-    return microseconds(verify, 100)
+    return microseconds(verify)
 
 
 def expired() -> float:
     """The most common bad token."""
     policy, request, _ = case("RS256", exp=NOW - 1)
     assert policy.on_request(request) is not CONTINUE
-    return microseconds(lambda: policy.on_request(request), 500)
+    return microseconds(lambda: policy.on_request(request))
 
 
-def main() -> int:
-    """Measures; 1 when a goal is missed."""
-    rows = {"cached": cached(), "expired": expired()}
-    rows |= {name: uncached(name) for name in ("RS256", "PS256", "ES256", "EdDSA")}
-    table = Table("token", "µs", "goal")
-    for name, found in rows.items():
-        goal = GOALS.get(name)
-        table.add_row(name, f"{found:.2f}", f"{goal:g}" if goal else "")
-    Console().print(table)
-    return int(any(rows[name] > goal for name, goal in GOALS.items()))
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+def rows() -> list[Row]:
+    """Remembered, bad, and new ones by algorithm."""
+    found = [
+        Row("token, verified before", cached(), 3.0),
+        Row("token, expired", expired()),
+        Row("token, new: RS256", uncached("RS256"), 100.0),
+    ]
+    others = ("PS256", "ES256", "EdDSA")
+    return found + [Row(f"token, new: {name}", uncached(name)) for name in others]
