@@ -23,7 +23,7 @@ from sample_requests import make_request
 
 SIZES: Final = (1, 1_000, 100_000)
 MOST_MB: Final = 40.0
-FLATNESS: Final = 1.5
+FLATNESS: Final = 2.0
 """A look-up among the most keys costs at most so many times one among one: the table outgrows the
 processor's caches, and nothing else."""
 IN_A_UNIT: Final = 1_000
