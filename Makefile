@@ -18,7 +18,7 @@ WHEELS ?= wheels
 COMPILED_TESTS ?= tests/dataplane tests/fuzz tests/conformance
 ARGS ?=
 
-.PHONY: help setup run test compiled test-compiled e2e kind check conformance bench bench-scale fuzz crds lock wheels format clean
+.PHONY: help setup run test compiled test-compiled e2e kind check conformance bench bench-scale bench-accuracy bench-access fuzz crds lock wheels format clean
 
 help: ## This list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(firstword $(MAKEFILE_LIST)) \
@@ -83,6 +83,13 @@ $(BENCH_READY): requirements/bench.txt $(READY)
 
 bench-scale: $(READY) ## Edits, memory, starts and writes of the control plane at 10,000 Routes
 	PYTHONPATH=tests/support $(BIN)/python tests/bench/scale_run.py $(ARGS)
+
+bench-accuracy: $(READY) ## Quotas, buckets and stores over three data planes, as exact as stated
+	@.ci/debian redis-server:redis-server
+	PYTHONPATH=tests/support $(BIN)/python tests/bench/accuracy_run.py $(ARGS)
+
+bench-access: $(READY) ## CPU of tokens, signatures, keys and kept answers of authorizers
+	PYTHONPATH=tests/support $(BIN)/python tests/bench/access_run.py $(ARGS)
 
 fuzz: $(READY) ## The fuzz tests again, with fresh examples and for minutes
 	$(BIN)/python -m pytest tests/fuzz --hypothesis-profile=long \

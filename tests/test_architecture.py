@@ -47,6 +47,7 @@ REVEALS: frozenset[str] = frozenset(
         "dataplane/portico_dataplane/core/credentials.py",
         "operator/portico_compiler/passes/secrets.py",
         "operator/portico_operator/cluster/reviewer.py",
+        "operator/portico_operator/cluster/key_secrets.py",
         "operator/portico_operator/cluster/vault.py",
         "operator/portico_operator/delivery/access.py",
         "operator/portico_operator/delivery/authority.py",

@@ -6,18 +6,13 @@ implement `KeyStore`. Promises: a value is random, seen once and never listed.
 
 from __future__ import annotations
 
-import secrets
-import string
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from portico_compiler.manifests.kinds import OUR_VERSIONS
+from portico_compiler.passes.generation import ENTRY
 
-ENTRY = "value"
-"""Of the Secret that holds a value."""
 SHORTEST, LONGEST = 20, 128
-_ALPHABET = string.ascii_letters + string.digits
-_LENGTH = 40
 
 
 class KeyFault(Exception):
@@ -86,11 +81,6 @@ class KeyStore(Protocol):
     def enable(self, namespace: str, name: str, enabled: bool) -> None:
         """Switches a key on or off."""
         ...
-
-
-def random_value() -> str:
-    """Forty letters and digits: 238 bits."""
-    return "".join(secrets.choice(_ALPHABET) for _ in range(_LENGTH))
 
 
 def value_fault(value: str) -> str:

@@ -7,9 +7,9 @@ an API server or a kubeconfig refuses becomes a `ClusterFault` in a sentence, ne
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 from portico_compiler.manifests.kinds import GROUP
 
@@ -24,6 +24,14 @@ class ClusterFault(Exception):
         super().__init__(message)
         self.status = status
         """HTTP status; 0 when there was no answer."""
+
+
+class Forwarded(NamedTuple):
+    """A connection to a port of a pod."""
+
+    socket: Any
+    error: Callable[[], str]
+    """Why it broke, in kubelet's words; empty: nobody said."""
 
 
 class Cluster:
@@ -47,6 +55,8 @@ class Cluster:
         configuration.retries = 1
         api = client.ApiClient(configuration)
         # What the client says of its answers' types (object) helps nobody.
+        self._api: Any = api
+        self._coordination: Any = client.CoordinationV1Api(api)
         self._custom: Any = client.CustomObjectsApi(api)
         self._core: Any = client.CoreV1Api(api)
 
@@ -116,6 +126,43 @@ class Cluster:
             self._custom.delete_namespaced_custom_object(
                 GROUP, VERSION, namespace, plural, name, _request_timeout=_TIMEOUT_S
             )
+
+    # --- the operator -------------------------------------------------------------------------
+
+    def pods(self, selector: str, namespace: str | None) -> Iterator[dict[str, Any]]:
+        """Pods in a namespace, or in all."""
+        arguments = {"label_selector": selector, "_request_timeout": _TIMEOUT_S}
+        with _spoken():
+            if namespace is None:
+                page = self._core.list_pod_for_all_namespaces(**arguments)
+            else:
+                page = self._core.list_namespaced_pod(namespace, **arguments)
+        return map(self._plain, page.items)
+
+    def lease(self, namespace: str, name: str) -> dict[str, Any]:
+        """Who leads."""
+        with _spoken():
+            found = self._coordination.read_namespaced_lease(
+                name, namespace, _request_timeout=_TIMEOUT_S
+            )
+        return self._plain(found)
+
+    def forward(self, namespace: str, pod: str, port: int) -> Forwarded:
+        """A connection to a port of a pod, on its loopback too."""
+        from kubernetes.stream import portforward
+
+        connect = self._core.connect_get_namespaced_pod_portforward
+        with _spoken():
+            opened: Any = portforward(
+                connect, pod, namespace, ports=str(port), _request_timeout=_TIMEOUT_S
+            )
+        connection = opened.socket(port)
+        connection.settimeout(_TIMEOUT_S)
+        return Forwarded(connection, lambda: str(opened.error(port) or "").strip())
+
+    def _plain(self, found: Any) -> dict[str, Any]:
+        plain: dict[str, Any] = self._api.sanitize_for_serialization(found)
+        return plain
 
     # --- Secrets ------------------------------------------------------------------------------
 

@@ -11,16 +11,20 @@ import asyncio
 import os
 import socket
 import sys
+from collections.abc import Callable
 from typing import Protocol
 
+from portico_cli.dev_usage import DevUsage
 from portico_dataplane.admin import AdminServer, AdminSource
 from portico_dataplane.app import Gateway
 from portico_dataplane.settings import Settings
 from portico_dataplane.telemetry.access_log import BatchedLines, LineWriter
 from portico_dataplane.telemetry.meters import StageMeters
 from portico_dataplane.workers import sockets as listening
+from portico_dataplane.workers.accounting import Accounting
 from portico_dataplane.workers.single import SingleProcess
 from portico_dataplane.workers.supervisor import Supervisor
+from portico_ir.ledger import Ledger
 from portico_ir.model import Snapshot
 
 _FLUSH_S = 1.0
@@ -85,20 +89,26 @@ def make(settings: Settings, ports: Ports) -> Engine:
 class _Parts:
     """What both have: a writer for access log lines, and the admin port."""
 
-    def __init__(self, ports: Ports) -> None:
+    def __init__(self, ports: Ports, accounting: Callable[[], Accounting | None]) -> None:
         self.failed: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._ports = ports
         self._writer = LineWriter(_stdout())
         self._admin: AdminServer | None = None
+        self.usage = DevUsage(lambda: _ledger(accounting()))
 
     async def serve_admin(self, source: AdminSource) -> None:
-        self._admin = AdminServer(source)
+        self._admin = AdminServer(source, self.usage.add_to)
         await self._admin.start(self._ports.admin)
 
     async def close(self) -> None:
         if self._admin is not None:
             await self._admin.close()
+        await self.usage.close()
         await asyncio.to_thread(self._writer.close, _FLUSH_S)
+
+
+def _ledger(accounting: Accounting | None) -> Ledger | None:
+    return accounting.ledger if accounting is not None else None
 
 
 def _stdout() -> int:
@@ -112,7 +122,7 @@ class _OneProcess(_Parts):
     """The engine in this event loop."""
 
     def __init__(self, settings: Settings, ports: Ports) -> None:
-        super().__init__(ports)
+        super().__init__(ports, lambda: self._gateway.accounting)
         self._settings = settings
         meters = StageMeters(settings.max_label_sets)
         self._lines = BatchedLines(self._writer.put)
@@ -129,6 +139,7 @@ class _OneProcess(_Parts):
 
     async def apply(self, snapshot: Snapshot) -> dict[str, str]:
         applied = await self._gateway.apply(snapshot)
+        self.usage.applied(snapshot)
         self._view.applied(snapshot, applied.digest, applied.refused)
         if not self._listens:
             self._listens = True
@@ -152,7 +163,7 @@ class _Workers(_Parts):
     """The engine in processes of its own."""
 
     def __init__(self, settings: Settings, ports: Ports) -> None:
-        super().__init__(ports)
+        super().__init__(ports, lambda: self._supervisor.accounting)
         self._supervisor = Supervisor(settings, ports.slots, self._writer)
         self._supervisor.hopeless.add_done_callback(self._gave_up)
 
@@ -165,7 +176,9 @@ class _Workers(_Parts):
         await self.serve_admin(self._supervisor)
 
     async def apply(self, snapshot: Snapshot) -> dict[str, str]:
-        return (await self._supervisor.apply(snapshot)).refused
+        applied = await self._supervisor.apply(snapshot)
+        self.usage.applied(snapshot)
+        return applied.refused
 
     def reload_failed(self) -> None:
         self._supervisor.reload_failed()

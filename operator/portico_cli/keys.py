@@ -12,6 +12,7 @@ import sys
 from portico_cli import apikeys
 from portico_cli.apikeys import KeyFault, KeyRow, KeyStore, NewKey
 from portico_cli.render import Printer
+from portico_operator.key_values import random_value
 
 
 def run(options: argparse.Namespace) -> int:
@@ -49,7 +50,7 @@ def _store(options: argparse.Namespace) -> KeyStore:
 
 
 def _create(options: argparse.Namespace, store: KeyStore, printer: Printer) -> None:
-    value = apikeys.random_value()
+    value = random_value()
     if options.value_stdin:
         value = sys.stdin.readline().rstrip("\r\n")
         if fault := apikeys.value_fault(value):

@@ -15,7 +15,7 @@ import re
 import sys
 from collections.abc import Callable, Sequence
 
-from portico_cli import keys_arguments, release
+from portico_cli import keys_arguments, release, usage_arguments
 from portico_cli.crash import DEBUG, internal_error
 from portico_cli.files import STDIN, missing
 
@@ -94,6 +94,9 @@ def _parser() -> argparse.ArgumentParser:
     _add_digest(_command(commands, "digest", _digest, "print the digest a deployment would have"))
     keys_arguments.add_keys(
         _command(commands, "keys", _keys, "make, list and switch API keys"), _name
+    )
+    usage_arguments.add_usage(
+        _command(commands, "usage", _usage, "say who used how much of a plan"), _name
     )
     _command(commands, "version", _version, "print the version")
     return parser
@@ -350,6 +353,12 @@ def _keys(options: argparse.Namespace) -> int:
     from portico_cli import keys
 
     return keys.run(options)
+
+
+def _usage(options: argparse.Namespace) -> int:
+    from portico_cli import usage
+
+    return usage.run(options)
 
 
 def _digest(options: argparse.Namespace) -> int:

@@ -24,6 +24,7 @@ from portico_operator.capture_loop import CaptureLoop
 from portico_operator.cluster.client import Credentials, KubeClient
 from portico_operator.cluster.herald import Herald
 from portico_operator.cluster.intake import PACE, Intake, Pace
+from portico_operator.cluster.key_secrets import KeySecrets
 from portico_operator.cluster.lease import Lease
 from portico_operator.cluster.pod_watch import PodWatch
 from portico_operator.cluster.reviewer import TokenReviewer
@@ -36,6 +37,7 @@ from portico_operator.delivery.fleet import Standing
 from portico_operator.delivery.server import StreamServer
 from portico_operator.health import HealthServer
 from portico_operator.metrics import Metrics
+from portico_operator.mint import Mint
 from portico_operator.reconciler import Publication, Reconciler
 from portico_operator.settings import DataPlane, OperatorSettings
 from portico_operator.status_loop import StatusLoop
@@ -81,6 +83,10 @@ class App:
         )
         self.status = self._status_loop(settings)
         self.captures = self._deployments(settings)
+        self.mint = Mint(
+            KeySecrets(self.client, self.lease.time_left, settings.identity),
+            leads=self.lease.is_leader,
+        )
         self.tls = StreamTls(
             self.server,
             ClusterVault(self.client, settings.namespace, settings.ca_secret, settings.ca_bundle),
@@ -134,10 +140,13 @@ class App:
         self.server.subscribe(self.status.stir)
         self.lease.subscribe(lambda _: self.status.stir())
         self.lease.subscribe(lambda _: self.captures.stir())
-        self.lease.subscribe(lambda _: self.counting.keeping.stir())
+        self.lease.subscribe(lambda _: self.counting.stir())
+        self.lease.subscribe(lambda _: self.mint.stir())
         parts: dict[str, Coroutine[Any, Any, None]] = {
             "stream": self.tls.run(),
             "leases": self.counting.keeping.run(),
+            "extensions": self.counting.extending.run(),
+            "mint": self.mint.run(),
             "status": self.status.run(),
             "captures": self.captures.run(),
             "reconciler": self.reconciler.run(),
@@ -204,6 +213,7 @@ class App:
         self.status.published(publication, serials)
         self.counting.published(publication.compiled.snapshots)
         self.captures.published(publication)
+        self.mint.published(publication.compiled.wanted)
 
     def _object(self, ref: ObjectRef) -> Object | None:
         known = self.store.get(ref)
@@ -264,6 +274,7 @@ def _compiler_settings(settings: OperatorSettings) -> Settings:
         base_domain=settings.base_domain,
         scheme=scheme,
         port=settings.public_port,
+        key_generation=settings.key_generation,
         build=_version(),
     )
 

@@ -94,6 +94,7 @@ class Keeper:
     def set_plans(self, class_name: str, plans: Iterable[Plan]) -> None:
         """What the class's data plane is told of plans."""
         self._plans[class_name] = {plan.id: plan for plan in plans}
+        self.ledger(class_name).declare(self._plans[class_name].values())
 
     # --- pods ---------------------------------------------------------------------------------
 
@@ -115,6 +116,7 @@ class Keeper:
         found = self._ledgers.get(class_name)
         if found is None:
             found = self._ledgers[class_name] = Ledger()
+            found.declare(self._plans.get(class_name, {}).values())
         return found
 
     # --- saving -------------------------------------------------------------------------------
@@ -165,6 +167,10 @@ class Keeper:
                 return class_name, plans[plan_id]
         return None
 
+    def plans(self, class_name: str) -> tuple[Plan, ...]:
+        """Those of a class."""
+        return tuple(self._plans.get(class_name, {}).values())
+
     def extend(self, class_name: str, plan: Plan, key: str, remaining: int, now: float) -> None:
         """UpdateUsage: let a key do so many more in this period."""
         assert plan.quota is not None
@@ -172,17 +178,6 @@ class Keeper:
         limit = Requests(plan.id, key, quota.limit, quota.period, quota.offset)
         self.ledger(class_name).extend(limit, remaining, now)
         self._unsaved.setdefault(class_name, set()).add(day_of(now))
-
-    def extras(self, class_name: str, plan: Plan, now: float) -> dict[str, int]:
-        """By key, what it may do beyond the quota in this period."""
-        if plan.quota is None:
-            return {}
-        start = start_of(plan.quota.period, plan.quota.offset, day_of(now))
-        return {
-            key: extension.requests
-            for (plan_id, key), extension in self.ledger(class_name).extensions.items()
-            if plan_id == plan.id and extension.start == start
-        }
 
     def summaries(self, now: float) -> dict[str, Summary]:
         """By `namespace/name` of the plan."""

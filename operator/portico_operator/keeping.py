@@ -82,6 +82,7 @@ class Keeping:
         self._pace = pace
         self._unix_ms = unix_ms
         self._turn = asyncio.Event()
+        self._saving = asyncio.Lock()
         self._shown: Mapping[str, Summary] = {}
 
     def stir(self) -> None:
@@ -93,6 +94,20 @@ class Keeping:
         if not self._leads():
             return None
         return self.keeper.settle(class_name, pod_uid, exchange, self._unix_ms())
+
+    async def save(self) -> None:
+        """Keep now what has changed: what a person was told must not go with this replica.
+        `Unavailable` when that fails; it is tried again as ever."""
+        async with self._saving:
+            sheets = self.keeper.unsaved(self._unix_ms())
+            if not sheets:
+                return
+            try:
+                await self._vault.save(sheets)
+            except Unavailable:
+                self.keeper.not_saved(sheets)
+                raise
+            self.keeper.saved(sheets)
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -138,16 +153,10 @@ class Keeping:
                 await self._show()
 
     async def _save(self) -> None:
-        sheets = self.keeper.unsaved(self._unix_ms())
-        if not sheets:
-            return
         try:
-            await self._vault.save(sheets)
+            await self.save()
         except Unavailable as why:
             _log.warning("usage could not be saved: %s", why)
-            self.keeper.not_saved(sheets)
-        else:
-            self.keeper.saved(sheets)
 
     async def _show(self) -> None:
         summaries = self.keeper.summaries(self._unix_ms())

@@ -14,12 +14,16 @@ import msgspec
 
 from portico_compiler import Object, ObjectRef
 from portico_compiler.manifests.kinds import KINDS
+from portico_compiler.world import own_annotations
 from portico_ir.secrets import Redacted
 from portico_operator.deployment_status import RECORDING, recorded
 from portico_operator.establishment import is_established
 from portico_operator.refusals import api_of
 
 _ENVELOPE = frozenset({"apiVersion", "kind", "metadata", "status"})
+_NONE: Mapping[str, str] = {}
+DROPPED = "/dropped"
+"""Ends the version of a Secret without its contents: memos must see when they come."""
 _encoder = msgspec.json.Encoder(order="deterministic")
 
 
@@ -59,9 +63,11 @@ def read(
     version = version_of(metadata.get("resourceVersion"))
     body = {key: value for key, value in raw.items() if key not in _ENVELOPE}
     labels = metadata.get("labels") or {}
+    annotations = own_annotations(metadata.get("annotations"))
     content = str(version)
     if kind == "Secret":
-        body = _secret(body, keeps(namespace, name))
+        keep = keeps(namespace, name)
+        body, content = _secret(body, keep), content if keep else content + DROPPED
     elif kind == "Namespace":
         # In itself, so that a list of one namespace covers it; nothing but its labels counts.
         namespace, body, content = name, {}, _content_version(1, labels)
@@ -72,11 +78,12 @@ def read(
     object_ = Object(
         ref=ObjectRef(kind, namespace, name),
         body=body,
-        resource_version=_content_version(generation, labels) if ours else content,
+        resource_version=_content_version(generation, labels, annotations) if ours else content,
         uid=metadata.get("uid") or "",
         created=metadata.get("creationTimestamp") or "",
         generation=generation if type(generation) is int else 1,
         labels=labels,
+        annotations=annotations,
     )
     if kind == "Stage" and isinstance(status, Mapping):
         established = is_established(status, api_of(object_))
@@ -90,11 +97,14 @@ def read(
     )
 
 
-def _content_version(generation: object, labels: Mapping[str, str]) -> str:
+def _content_version(
+    generation: object, labels: Mapping[str, str], annotations: Mapping[str, str] = _NONE
+) -> str:
     """What memos compare: our own status writes change resourceVersion and nothing else."""
-    if not labels:
+    if not labels and not annotations:
         return str(generation)
-    return f"{generation}/{zlib.crc32(_encoder.encode(labels)):08x}"
+    said = [labels, annotations] if annotations else labels
+    return f"{generation}/{zlib.crc32(_encoder.encode(said)):08x}"
 
 
 def _secret(body: dict[str, Any], keep: bool) -> dict[str, Any]:

@@ -7,7 +7,7 @@ redis-py is imported when somebody asks, not before; nothing here is on the way 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -17,12 +17,32 @@ from portico_ir.model import RedisStore
 from portico_ir.periods import DAY_MS, day_of, end_of, start_of
 from portico_ir.redis_keys import RedisKeys
 from portico_ir.redis_url import BadUrl, parse
+from portico_ir.usage import declared
 from portico_operator.usage_server import Unreachable
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis, RedisCluster
 
 _TIMEOUT_S: Final = 2.0
+_DECLARE: Final = """
+local start, requests = tonumber(ARGV[2]), tonumber(ARGV[3])
+local function read(packed)
+  local found = packed and cmsgpack.unpack(packed)
+  return found and found[1] == start and found[2] or 0
+end
+local before = read(redis.call('HGET', KEYS[2], ARGV[1]))
+if before ~= requests then
+  local total = read(redis.call('GET', KEYS[1])) - before + requests
+  redis.call('SET', KEYS[1], cmsgpack.pack({start, total}), 'PX', ARGV[4])
+end
+if requests == 0 then
+  redis.call('HDEL', KEYS[2], ARGV[1])
+else
+  redis.call('HSET', KEYS[2], ARGV[1], cmsgpack.pack({start, requests}))
+end
+return 0
+"""
+"""In one step, so that of two operators, or of one that was cut off, nothing counts twice."""
 
 
 class RedisBooks:
@@ -62,6 +82,7 @@ class RedisBooks:
         """Let a key do so many more in this period."""
         quota = plan.quota
         assert quota is not None
+        await self.declare([plan])
         start = start_of(quota.period, quota.offset, _today())
         end = end_of(quota.period, quota.offset, start)
         days = (await self.by_key(class_name, plan.id, start, end)).get(key, {})
@@ -69,6 +90,26 @@ class RedisBooks:
         left = int(end * DAY_MS - time.time() * 1000)
         packed = msgspec.msgpack.encode((start, extra))
         await self._ask("set", self._keys.extension(plan.id, key), packed, px=left)
+
+    async def declare(self, plans: Sequence[Plan]) -> None:
+        """What plans let keys do beyond their quotas; told twice is told once."""
+        today = _today()
+        by_id = {plan.id: plan for plan in plans if plan.quota is not None}
+        wanted = {f"{plan.id}/{key}" for plan in by_id.values() for key in plan.extensions}
+        for known in await self._ask("hkeys", self._keys.declared):
+            name = known.decode()
+            if name.partition("/")[0] in by_id:
+                wanted.add(name)
+        for name in sorted(wanted):
+            plan_id, _, key = name.partition("/")
+            plan = by_id[plan_id]
+            assert plan.quota is not None
+            start = start_of(plan.quota.period, plan.quota.offset, today)
+            end = end_of(plan.quota.period, plan.quota.offset, start)
+            left = max(1, int(end * DAY_MS - time.time() * 1000))
+            names = (self._keys.extension(plan_id, key), self._keys.declared)
+            requests = declared(plan, key, start)
+            await self._ask("eval", _DECLARE, len(names), *names, name, start, requests, left)
 
     async def close(self) -> None:
         """Close connections."""

@@ -68,6 +68,8 @@ class OperatorSettings:
     """Probes and metrics; 0 asks the system for a free one."""
     usage_port: int = 9902
     """Usage of plans, on loopback only; 0 asks the system for a free one."""
+    key_generation: bool = False
+    """It may create Secrets, for classes that have API keys generated."""
     kubeconfig: str | None = None
     """None: the pod's own credentials, else the usual kubeconfig."""
     log: str = "info"
@@ -97,6 +99,7 @@ def read(arguments: Sequence[str], environ: Mapping[str, str] = os.environ) -> O
     add("--stream-port", type=_port, default=defaults.stream_port)
     add("--admin-port", type=_port, default=defaults.admin_port)
     add("--usage-port", type=_port, default=defaults.usage_port)
+    add("--generate-api-keys", action="store_true")
     add("--kubeconfig", default=environ.get("KUBECONFIG") or None, metavar="FILE")
     add("--log", default=environ.get("PORTICO_LOG", defaults.log).lower())
     found = parser.parse_args(arguments)
@@ -123,6 +126,7 @@ def read(arguments: Sequence[str], environ: Mapping[str, str] = os.environ) -> O
         stream_port=found.stream_port,
         admin_port=found.admin_port,
         usage_port=found.usage_port,
+        key_generation=found.generate_api_keys,
         kubeconfig=found.kubeconfig,
         log=found.log,
     )

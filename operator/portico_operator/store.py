@@ -17,7 +17,7 @@ import msgspec
 from portico_compiler import Object, ObjectRef, Settings, World
 from portico_compiler.manifests.kinds import KINDS
 from portico_compiler.revisions.packing import KIND as REVISION
-from portico_operator.objects import ClusterObject
+from portico_operator.objects import DROPPED, ClusterObject
 from portico_operator.references import NONE, References, references
 
 ALL = ""
@@ -333,7 +333,8 @@ class Store:
             return
         object_ = kept.object.object
         body = {key: value for key, value in object_.body.items() if key != "data"}
-        stripped = msgspec.structs.replace(object_, body=body)
+        content = object_.resource_version.removesuffix(DROPPED) + DROPPED
+        stripped = msgspec.structs.replace(object_, body=body, resource_version=content)
         found = msgspec.structs.replace(kept.object, object=stripped)
         self._set(ref, kept._replace(object=found))
 

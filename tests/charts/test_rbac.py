@@ -50,6 +50,10 @@ definitions. tests/cluster/test_rights.py sees on a real API server that each is
 WITH_NAMESPACES = "own  discovery.k8s.io endpointslices  list,watch  live pods of the data plane"
 
 
+GENERATES = "operator.apiKeyGeneration=true"
+WITH_KEYS = "served  core secrets  create  those of API keys that a class has generated"
+
+
 def expected(*more: str) -> set[Line]:
     """The table, one verb a line."""
     lines: set[Line] = set()
@@ -102,6 +106,16 @@ def test_with_namespaces_it_may_do_so_there_only(render: Render) -> None:
     assert rest == named
     # Above all: no Secret of the cluster.
     assert not [line for line in rest if line.scope == "cluster" and line.resource == "secrets"]
+
+
+def test_it_may_make_secrets_only_where_the_chart_says_so(render: Render) -> None:
+    """And then in the namespaces that it serves, and in no other."""
+    lines = granted(render(Release(sets=(GENERATES,))), "portico-system")["portico-operator"]
+    assert set(lines) == everywhere(expected(WITH_KEYS))
+    release = Release(sets=(GENERATES, "watchNamespaces={shop}"))
+    lines = granted(render(release), "portico-system")["portico-operator"]
+    making = {line.scope for line in lines if (line.resource, line.verb) == ("secrets", "create")}
+    assert making == {"shop"}
 
 
 def test_a_release_may_serve_its_own_namespace(render: Render) -> None:

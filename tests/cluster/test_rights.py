@@ -30,6 +30,7 @@ OWN = "portico-system"
 ACCOUNT = "portico-operator"
 USER = f"system:serviceaccount:{OWN}:{ACCOUNT}"
 OPTIONS = ("--lease=portico-operator", "--lease-seconds=3", "--patience-seconds=0")
+GENERATES = "--generate-api-keys"
 MADE = frozenset(
     {
         "ServiceAccount",
@@ -60,6 +61,8 @@ class Bed(NamedTuple):
     log: Path
     lines: tuple[Line, ...]
     """What the operator's account was given."""
+    options: tuple[str, ...] = ()
+    """What the chart tells the operator, of what decides over rights."""
 
     @property
     def api(self) -> KubernetesApi:
@@ -68,7 +71,9 @@ class Bed(NamedTuple):
     def operator(self, fleet: Fleet, *options: str) -> OperatorProcess:
         token = self.api.service_account_token(OWN, ACCOUNT)
         kubeconfig = self.plane.kubeconfig_with(token, ACCOUNT)
-        return fleet.operator("one", *OPTIONS, *options, kubeconfig=kubeconfig).ready()
+        return fleet.operator(
+            "one", *OPTIONS, *self.options, *options, kubeconfig=kubeconfig
+        ).ready()
 
     def asked(self) -> list[Request]:
         return requests(self.log, USER)
@@ -113,9 +118,20 @@ def release(control_plane: ControlPlane, home: Path, tmp_path: Path) -> Iterator
                     "annotations", {}
                 ):
                     plane.api.create(one)
-            return Bed(plane, log, tuple(granted(rendered, OWN)[ACCOUNT]))
+            told = _arguments(rendered) & {GENERATES}
+            return Bed(plane, log, tuple(granted(rendered, OWN)[ACCOUNT]), tuple(told))
 
         yield made
+
+
+def _arguments(rendered: Iterable[dict[str, Any]]) -> set[str]:
+    """What the chart tells the operator."""
+    (workload,) = (
+        one
+        for one in rendered
+        if one["kind"] == "Deployment" and one["metadata"]["name"] == ACCOUNT
+    )
+    return set(workload["spec"]["template"]["spec"]["containers"][0]["args"])
 
 
 def a_grant_kind() -> dict[str, Any]:
@@ -164,6 +180,7 @@ def use_everything(bed: Bed, fleet: Fleet, namespace: str) -> None:
         "portico",
         {
             "default": True,
+            "generateApiKeys": True,
             "allowedDomains": [
                 {"domains": ["*.shop.example"], "namespaceSelector": {"matchLabels": {"a": "b"}}}
             ],
@@ -192,6 +209,9 @@ def use_everything(bed: Bed, fleet: Fleet, namespace: str) -> None:
         manifest("ApiMapping", "m", {"domainRef": {"name": "d"}, "apiRef": shop}),
         manifest("ApiDeployment", "first", {"apiRef": shop}),
     )
+    # A Secret that is missing is made, where the chart lets the operator.
+    apply(manifest("ApiKey", "made", {"secretRef": {"name": "made"}}))
+    until("ApiKey", "made", "ResolvedRefs", "True" if GENERATES in bed.options else "False")
     until("Route", "pets", "Programmed", "True")
     # What a key uses is counted, and kept.
     until("ApiKey", "key", "Programmed", "True")
@@ -299,7 +319,7 @@ def _expected(lines: Iterable[Line]) -> set[tuple[str, str, str]]:
 def test_with_namespaces_it_works_in_those_and_touches_no_other(
     release: Make, tmp_path: Path
 ) -> None:
-    bed = release("watchNamespaces={shop}")
+    bed = release("watchNamespaces={shop}", "operator.apiKeyGeneration=true")
     with Fleet(bed.plane, OWN, tmp_path) as fleet:
         for name in ("elsewhere", OWN):
             for document in (manifest("RestApi", "shop"), route("r", "GET /")):
@@ -328,3 +348,20 @@ def test_with_namespaces_it_works_in_those_and_touches_no_other(
         pod = fleet.pods["pod-1"]
         assert pod.get("shop.shop.localhost", "/pets")[0] == 200
         assert pod.get("shop.elsewhere.localhost", "/")[0] == 403
+
+
+def test_what_the_api_server_refuses_is_said_aloud(release: Make, tmp_path: Path) -> None:
+    """An operator that was told it may, by somebody who did not let it."""
+    bed = release()
+    with Fleet(bed.plane, OWN, tmp_path) as fleet:
+        class_ = manifest("PorticoClass", "portico", {"default": True, "generateApiKeys": True})
+        bed.api.apply({**class_, "metadata": {"name": "portico"}})
+        key = manifest("ApiKey", "made", {"secretRef": {"name": "made"}})
+        bed.api.apply({**key, "metadata": {"name": "made", "namespace": "shop"}})
+        bed.operator(fleet, GENERATES)
+        wait_until(lambda: bed.api.list("events.k8s.io/v1", "Event", "shop"), "an Event")
+        (event,) = bed.api.list("events.k8s.io/v1", "Event", "shop")
+        assert (event["type"], event["reason"]) == ("Warning", "SecretNotMade")
+        assert event["regarding"]["name"] == "made"
+        assert "secrets is forbidden" in event["note"]
+        assert {request.resource for request in bed.refused()} == {"secrets"}

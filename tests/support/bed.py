@@ -63,6 +63,10 @@ class Bed(ABC):
     def on_node(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """A program on the node: in its network, beside its containers."""
 
+    @abstractmethod
+    def outside(self, *command: str) -> str:
+        """What a program prints that runs outside the cluster, from where its node is reached."""
+
 
 def run(
     command: Sequence[str],

@@ -65,6 +65,7 @@ BUILT = frozenset(
         "openapi-import",
         "resource-policy",
         "stage-variables",
+        "throttle",
         "usage-plan",
     }
 )

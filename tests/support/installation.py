@@ -10,7 +10,7 @@ import json
 from pathlib import Path
 from typing import Any, Final
 
-from bed import RECORD, ROOT, Bed, eventually
+from bed import RECORD, ROOT, Bed, eventually, keep_evidence
 from helm import CHART
 from kubernetes_api import OURS
 
@@ -46,7 +46,8 @@ class Installation:
         self._helm("upgrade", *(f"--set-json={key}={json.dumps(v)}" for key, v in values.items()))
 
     def uninstall(self) -> None:
-        """`helm uninstall`, until its pods are gone."""
+        """`helm uninstall`, until its pods are gone; what they wrote is kept."""
+        keep_evidence(self.bed)
         # In the foreground: a Deployment is gone when its pods are.
         place = (f"--namespace={NAMESPACE}", "--cascade=foreground", "--wait", PATIENCE)
         self.bed.helm("uninstall", RELEASE, *place)
@@ -128,6 +129,13 @@ class Installation:
     ) -> str:
         """ClusterIP of a Service."""
         return str(self.get(f"service/{name}", namespace)["spec"]["clusterIP"])
+
+    def node_address(self) -> str:
+        """Of the node, and the port there that is the data plane's: `10.99.0.1:30080`."""
+        (node,) = self.get("nodes")["items"]
+        (port,) = self.get(f"service/{RELEASE}-dataplane", NAMESPACE)["spec"]["ports"]
+        known = {each["type"]: each["address"] for each in reversed(node["status"]["addresses"])}
+        return f"{known['InternalIP']}:{port['nodePort']}"
 
     def logs(self, workload: str, namespace: str = NAMESPACE) -> list[Object]:
         """Every line that its pods wrote, as the JSON that it is."""

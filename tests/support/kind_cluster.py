@@ -58,6 +58,12 @@ class KindCluster(Bed):
     def on_node(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         return run(["docker", "exec", self._node, *command], check=check)
 
+    def outside(self, *command: str) -> str:
+        # The node's image has all programs that tests call, and is here already.
+        image = run(["docker", "inspect", "--format={{.Config.Image}}", self._node]).stdout.strip()
+        place = ["--rm", "--network=kind", f"--entrypoint={command[0]}", image]
+        return run(["docker", "run", *place, *command[1:]]).stdout
+
     @property
     def _kubeconfig(self) -> Path:
         return self._home / "kubeconfig"
@@ -68,4 +74,5 @@ class KindCluster(Bed):
         for target in ("operator", "dataplane"):
             build = ["docker", "build", f"--target={target}", f"--tag=portico-{target}:{VERSION}"]
             run([*build, *given, str(ROOT)])
-        run(["docker", "build", f"--tag=portico-petstore:{VERSION}", str(ROOT / EXAMPLE)])
+        example = ["docker", "build", f"--build-arg=BASE_IMAGE=portico-dataplane:{VERSION}"]
+        run([*example, f"--tag=portico-petstore:{VERSION}", str(ROOT / EXAMPLE)])

@@ -36,6 +36,7 @@ OURS = {
 PLURALS = {
     **OURS,
     "Namespace": "namespaces",
+    "Node": "nodes",
     "Pod": "pods",
     "Service": "services",
     "ServiceAccount": "serviceaccounts",
@@ -58,6 +59,7 @@ CLUSTER_SCOPED = frozenset(
     {
         "PorticoClass",
         "Namespace",
+        "Node",
         "ClusterRole",
         "ClusterRoleBinding",
         "CustomResourceDefinition",

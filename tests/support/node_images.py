@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Final
 
 from bed import IMAGES, VERSION, eventually, run
-from node_supplies import EXAMPLE, Supplies
+from node_supplies import EXAMPLE, Supplies, alone
 
 BASE: Final = "portico.test/base:1"
 DOCKER: Final = "/usr/bin/docker"
@@ -39,8 +39,12 @@ class Engine:
 
 def ensure_images(supplies: Supplies, engine: Engine, launch: Launch) -> None:
     """Build our images and save them, unless they are."""
-    if supplies.images.exists():
-        return
+    with alone():
+        if not supplies.images.exists():
+            _with_docker(supplies, engine, launch)
+
+
+def _with_docker(supplies: Supplies, engine: Engine, launch: Launch) -> None:
     socket = engine.state / "docker.sock"
     flags = [
         f"--host=unix://{socket}",

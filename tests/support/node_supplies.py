@@ -1,8 +1,9 @@
 """What a real node needs and only a network can give: programs, a base image, wheels.
 
 `python -m node_supplies` prepares all of it under ~/.cache/portico, once, before tests/e2e/run
-enters namespaces that have no network; there `supplies()` says where each thing lies. Promises:
-what is in the cache is whole, and named after a digest of all that decides what is in it.
+enters namespaces that have no network, and prints the key of what it has prepared; there
+`supplies(key)` says where each thing lies, whatever has become of the sources. Promises: what is
+in the cache is whole, and named after a digest of all that decides what is in it.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -52,12 +55,16 @@ SOURCES: Final = (
 )
 """What the two images are built from."""
 EXAMPLE: Final = "examples/petstore"
+KEPT_S: Final = 3600
+"""What nobody has used for so long goes: another run may be at work with what is younger."""
 
 
 @dataclass(frozen=True, slots=True)
 class Supplies:
     """Where everything lies."""
 
+    key: str
+    """Digest of what the images are built from."""
     programs: Path
     """Folder with every one of PROGRAMS."""
     base: Path
@@ -68,39 +75,57 @@ class Supplies:
     """What they are built from, wheels included; there only while they are absent."""
 
 
-def supplies() -> Supplies:
-    """Where everything lies, or will; fetches nothing."""
+def supplies(key: str = "") -> Supplies:
+    """Where everything lies, or will, for the sources as they are or as `key` has them."""
     folder = programs(PROGRAMS)
     base = CACHE / f"base-{_suite()}.tar"
     # The Makefile says which wheels there are.
-    key = _digest([*_files(), ROOT / "Makefile"], str(folder), str(base))
-    return Supplies(folder, base, CACHE / f"images-{key}.tar", CACHE / f"context-{key}")
+    key = key or _digest([*_files(), ROOT / "Makefile"], str(folder), str(base))
+    return Supplies(key, folder, base, CACHE / f"images-{key}.tar", CACHE / f"context-{key}")
 
 
-def prepare() -> None:
-    """Fetch and build whatever is absent."""
+@contextmanager
+def alone() -> Iterator[None]:
+    """Nobody else makes anything in the cache: two runs that start at once make it once."""
+    with open(CACHE / ".lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def prepare() -> str:
+    """Fetch and build whatever is absent; the key of what is there then."""
     programs(PROGRAMS, building=_say)
     helm.binary()
     CACHE.mkdir(parents=True, exist_ok=True)
-    with open(CACHE / ".lock", "w") as lock:
-        # Two runs that start at once prepare once.
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        _prepare(supplies())
+    with alone():
+        for _ in range(5):
+            wanted = supplies()
+            _prepare(wanted)
+            if supplies() == wanted:
+                return wanted.key
+            shutil.rmtree(wanted.context, ignore_errors=True)
+    raise Missing("sources change while images are made of them: start again when they rest")
 
 
 def _prepare(wanted: Supplies) -> None:
-    # What a killed run left half done, and what an earlier state of the sources was built to.
-    for stale in (*CACHE.glob(".*-*"), *CACHE.glob("images-*"), *CACHE.glob("context-*")):
-        if stale not in (wanted.images, wanted.context):
-            shutil.rmtree(stale) if stale.is_dir() else stale.unlink()
+    _clear()
     if not wanted.base.exists():
         _say(f"making the base image from Debian {_suite()}, once")
         _make_base(wanted.base)
     if wanted.images.exists():
-        shutil.rmtree(wanted.context, ignore_errors=True)
-    elif not wanted.context.exists():
+        os.utime(wanted.images)
+    elif wanted.context.exists():
+        os.utime(wanted.context)
+    else:
         _say("collecting wheels for the images")
         _make_context(wanted.context)
+
+
+def _clear() -> None:
+    """What a killed run left half done, and what earlier states of the sources were built to."""
+    for made in (*CACHE.glob(".*-*"), *CACHE.glob("images-*"), *CACHE.glob("context-*")):
+        if made.lstat().st_mtime < time.time() - KEPT_S:
+            shutil.rmtree(made) if made.is_dir() else made.unlink()
 
 
 def _suite() -> str:
@@ -178,6 +203,6 @@ def _say(message: str) -> None:
 
 if __name__ == "__main__":
     try:
-        prepare()
+        print(prepare())
     except (Missing, helm.HelmMissing) as why:
         sys.exit(f"make e2e: {why}")

@@ -86,13 +86,16 @@ class PodClient:
         report = Report()
         command = [*self._exec("-i"), "python", "-c", SCRIPT, f"{GATEWAY}{path}", HOST, methods]
         command += [str(CONNECTIONS), str(LONGEST_S)]
-        with subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        ) as process:
+        with (
+            self._logs_kept(what),
+            subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            ) as process,
+        ):
             assert process.stdin is not None
             assert process.stdout is not None
             begun = process.stdout.readline()
@@ -110,6 +113,20 @@ class PodClient:
         report.failures = report.raw["failures"]
         _keep(what, report)
         assert report.raw["failed"] == 0, f"{what}: {json.dumps(report.raw, indent=1)}"
+
+    @contextlib.contextmanager
+    def _logs_kept(self, what: str) -> Iterator[None]:
+        """What our pods of now write meanwhile: of those that end, nobody could ask afterwards."""
+        file = RECORD / f"during {what}.log".replace("/", " ")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        chosen = f"--selector=app.kubernetes.io/instance={RELEASE}"
+        follow = ("--follow", "--since=1s", "--prefix", "--ignore-errors", "--max-log-requests=20")
+        command = self._bed.kubectl_command("logs", *follow, chosen, f"--namespace={NAMESPACE}")
+        with open(file, "w") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:
+            try:
+                yield
+            finally:
+                process.terminate()
 
     def _exec(self, *flags: str) -> list[str]:
         return self._bed.kubectl_command("exec", *flags, f"--namespace={PLACE}", POD, "--")

@@ -29,6 +29,8 @@ CONTAINERD: Final = Path("/run/containerd/containerd.sock")
 """Where `ctr` looks for it."""
 ADDRESS: Final = "10.99.0.1"
 NODE: Final = "node1"
+OUTSIDE: Final = "outside"
+"""A network beside the node's, where it is a neighbour's address and nothing else is known."""
 PODS: Final = "10.244.0.0/16"
 PAUSE: Final = "portico.test/pause:1"
 COMPONENTS: Final = {
@@ -82,7 +84,7 @@ class RealNode(Bed):
         others = [name for _, name in socket.if_nameindex() if name != "lo"]
         if os.getuid() != 0 or others:
             raise DidNotStart("a node is started by `make e2e` only, in namespaces of its own")
-        self._supplies: Supplies = supplies()
+        self._supplies: Supplies = supplies(os.environ.get("PORTICO_SUPPLIES", ""))
         users = {user: ("system:nodes",) if "node:" in user else () for user in COMPONENTS.values()}
         self._control = NodeControlPlane(_all_programs(self._supplies.programs), users=users)
         self._started: list[subprocess.Popen[bytes]] = []
@@ -125,6 +127,9 @@ class RealNode(Bed):
 
     def on_node(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         return run(list(command), check=check)
+
+    def outside(self, *command: str) -> str:
+        return run(["ip", "netns", "exec", OUTSIDE, *command]).stdout
 
     # --- parts
 
@@ -296,6 +301,13 @@ def _network() -> None:
         "ip link set portico0 up",
         # A connection needs a route before kube-proxy can send it elsewhere.
         "ip route add default dev portico0",
+        f"ip netns add {OUTSIDE}",
+        f"ip link add outside0 type veth peer name eth0 netns {OUTSIDE}",
+        "ip addr add 192.0.2.1/24 dev outside0",
+        "ip link set outside0 up",
+        f"ip -n {OUTSIDE} addr add 192.0.2.2/24 dev eth0",
+        f"ip -n {OUTSIDE} link set eth0 up",
+        f"ip -n {OUTSIDE} route add {ADDRESS} via 192.0.2.1",
     ):
         run(command.split())
     for setting in ("ipv4/ip_forward", "bridge/bridge-nf-call-iptables"):

@@ -86,6 +86,12 @@ class RealRedis:
             self._process.wait()
             self._process = None
 
+    def forget(self) -> None:
+        """What it has written is lost; it must not be running."""
+        assert self._process is None
+        shutil.rmtree(Path(self.folder, "appendonlydir"), ignore_errors=True)
+        Path(self.folder, "appendonly.aof").unlink(missing_ok=True)
+
     def freeze(self, *, frozen: bool) -> None:
         """It takes connections, and answers nothing."""
         assert self._process is not None

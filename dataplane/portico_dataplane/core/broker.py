@@ -49,8 +49,8 @@ class Broker:
         self._sent_at = 0.0
         self._scanned = -math.inf
         self._doubted_until = -math.inf
-        """The store had lost something: until all pods may have handed it in again, what it says
-        is left of quotas may be too much."""
+        """The store was away, or has lost something: until all pods may have handed in what they
+        counted, what it says is left of quotas may be too much."""
 
     # --- workers ------------------------------------------------------------------------------
 
@@ -132,7 +132,8 @@ class Broker:
         if sent is None or settlement.serial != sent.serial:
             return []  # of one that was answered already
         self._sent = None
-        if settlement.known < self._acknowledged:
+        has_lost = settlement.known < self._acknowledged
+        if has_lost or (self.pod.away and self.pod.keeps):
             self._doubted_until = now + BACK_MS
         self._recount(settlement, now)
         self._acknowledged = settlement.serial

@@ -23,7 +23,7 @@ AHEAD_S: Final = 1.0
 """What is asked for lasts so long at the present demand."""
 AHEAD_OF_PLENTY_S: Final = 2.0
 """The same while the store has much more: the pod asks at its routine, and not in between."""
-PLENTY: Final = 2.0
+PLENTY: Final = 10.0
 """How many times what is asked for that is."""
 LOW: Final = 0.5
 """A demand that has fallen below this part of what the store was told is news."""

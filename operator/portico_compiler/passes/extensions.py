@@ -39,8 +39,8 @@ class _Line(NamedTuple):
 
 def extensions(
     document: Document, inventory: Inventory, problems: list[Problem]
-) -> dict[str, dict[int, int]]:
-    """Key id to the first day of a period to requests, as `Plan.extensions` has it."""
+) -> dict[str, tuple[tuple[int, int], ...]]:
+    """Key id to first days of periods and requests, as `Plan.extensions` has it."""
     text = document.object.annotations.get(ANNOTATION, "")
     if not text.strip():
         return {}
@@ -61,7 +61,7 @@ def extensions(
             problems.append(Problem(document.ref, FIELD, Reason.CONFLICTED, message))
         else:
             days[start] = line.requests
-    return found
+    return {key: tuple(sorted(days.items())) for key, days in found.items()}
 
 
 def key_id(key: ObjectRef, entry: str | None) -> str:

@@ -55,7 +55,7 @@ def usage_plans(
 
 
 def _plan(
-    document: Document, opened: tuple[PlanStage, ...], more: dict[str, dict[int, int]]
+    document: Document, opened: tuple[PlanStage, ...], more: dict[str, tuple[tuple[int, int], ...]]
 ) -> Plan:
     spec: manifests.UsagePlanSpec = document.content.spec
     ref, quota = document.ref, spec.quota

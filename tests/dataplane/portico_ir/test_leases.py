@@ -29,7 +29,7 @@ def test_there_and_back(value: Exchange | Settlement) -> None:
 
 
 def test_a_newer_peer_may_say_more() -> None:
-    ask = msgspec.json.decode(b'["a",["tokens",1,2],0,0,0,0,0,0,"more"]', type=Ask)
+    ask = msgspec.json.decode(b'["a",["tokens",1,2],0,0,0,0,0,0,0,"more"]', type=Ask)
     assert ask == Ask("a", Tokens(1, 2))
     old = msgspec.json.decode(b'["a",["tokens",1,2]]', type=Ask)
     assert old == Ask("a", Tokens(1, 2))

@@ -6,6 +6,7 @@ import datetime as dt
 
 from msgspec.structs import replace
 
+from portico_ir.access import Plan, Quota
 from portico_ir.leases import Ask, Exchange, Grant, Requests, Tokens, Use
 from portico_ir.ledger import FORGET_MS, TERM_MS, Ledger
 from portico_ir.periods import DAY_MS, day_of
@@ -204,3 +205,32 @@ def test_pods_long_gone_are_forgotten() -> None:
     Pod(ledger, "old").asks()
     Pod(ledger, "new").asks(now=NOON + FORGET_MS + 1)
     assert list(ledger.holders) == ["new"]
+
+
+def test_what_a_plan_declares_adds_to_the_quota_of_one_period() -> None:
+    """However often it is said; and beside what was done by hand."""
+    ledger = Ledger()
+    plan = Plan(id="plan", name="d/plan", quota=Quota(limit=100, period="DAY"))
+    more = replace(plan, extensions={"key": ((TODAY, 40), (TODAY + 1, 5))})
+    for _ in range(2):
+        ledger.declare([more])
+    assert ledger.remaining(QUOTA, NOON) == 140
+    assert ledger.remaining(QUOTA, NOON + DAY_MS) == 105
+    assert ledger.remaining(Requests("plan", "other", 100), NOON) == 100
+    # By hand it is said what remains, whatever is declared.
+    ledger.extend(QUOTA, 500, NOON)
+    assert ledger.remaining(QUOTA, NOON) == 500
+    assert ledger.extras(more, ["key", "other"], NOON) == {"key": 400}
+    # Taken away, it is gone.
+    ledger.declare([plan])
+    assert ledger.remaining(QUOTA, NOON) == 460
+    assert ledger.extras(replace(plan, quota=None), ["key"], NOON) == {}
+
+
+def test_what_a_plan_declares_is_granted() -> None:
+    ledger = Ledger(alone=True)
+    pod = Pod(ledger)
+    assert pod.quota(used=100, want=1).tokens == 0
+    plan = Plan(id="plan", name="d/plan", quota=Quota(limit=100, period="DAY"))
+    ledger.declare([replace(plan, extensions={"key": ((TODAY, 40),)})])
+    assert pod.quota(want=1).tokens == 40

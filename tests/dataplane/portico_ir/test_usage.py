@@ -9,7 +9,7 @@ import pytest
 
 from portico_ir.access import Quota
 from portico_ir.periods import day_from
-from portico_ir.usage import KEPT_DAYS, Usage, dates, report
+from portico_ir.usage import KEPT_DAYS, Usage, dates, encode, read, report
 
 TODAY = dt.date(2026, 11, 23)
 NOW = day_from(TODAY)
@@ -104,3 +104,10 @@ def test_wrong_dates(start: str, end: str, why: str) -> None:
     found = dates(start, end)
     assert isinstance(found, str)
     assert why in found
+
+
+def test_a_report_that_came_as_json_is_read() -> None:
+    found = report("p1", {"k": {NOW: 3}}, None, {}, TODAY, TODAY, NOW)
+    assert read(msgspec.json.decode(encode(found))) == found
+    with pytest.raises(ValueError, match="startDate"):
+        read({"usagePlanId": "p", "endDate": "2026-11-01", "items": {}})

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from portico_cli.apikeys import KeyRow, NewKey, random_value, row_of, sorted_rows, value_fault
+from portico_cli.apikeys import KeyRow, NewKey, row_of, sorted_rows, value_fault
+from portico_operator.key_values import random_value
 
 
 def test_values_are_random_and_fit_a_header() -> None:

@@ -118,9 +118,9 @@ def test_an_extension_is_saved() -> None:
     keeper = keeping()
     report(keeper, 1, use(90))
     keeper.extend("c", PLAN, "k", 50, NOW)
-    assert keeper.extras("c", PLAN, NOW) == {"k": 40}
-    assert keeper.extras("c", FREE, NOW) == {}
-    assert keeper.extras("c", PLAN, NOW + 7 * DAY_MS) == {}
+    assert keeper.ledger("c").extras(PLAN, ["k"], NOW) == {"k": 40}
+    assert keeper.ledger("c").extras(FREE, ["k"], NOW) == {}
+    assert keeper.ledger("c").extras(PLAN, ["k"], NOW + 7 * DAY_MS) == {}
     (sheet,) = keeper.unsaved(NOW)
     # The 23rd is a Monday: its week began the day before.
     assert sheet.extensions == (SavedExtension("p", "k", TODAY - 1, 40),)

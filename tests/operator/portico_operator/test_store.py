@@ -370,6 +370,7 @@ def test_secrets_keep_their_contents_while_referred_to() -> None:
     kept = store.get(ref("key", "Secret"))
     assert kept is not None
     assert "data" not in kept.object.body
+    without = kept.object.resource_version
     api_key = thing("k", 6, "ApiKey", spec={"secretRef": {"name": "key"}})
     store.put(api_key)
     assert store.take_unread_secrets() == {key}
@@ -377,10 +378,13 @@ def test_secrets_keep_their_contents_while_referred_to() -> None:
     kept = store.get(ref("key", "Secret"))
     assert kept is not None
     assert kept.object.body["data"] == {"value": Redacted("c2VjcmV0")}
+    # What the compiler's memos compare: a document of the empty one must not stay.
+    assert kept.object.resource_version != without
     store.delete(ref("k", "ApiKey"), 9)
     kept = store.get(ref("key", "Secret"))
     assert kept is not None
     assert "data" not in kept.object.body
+    assert kept.object.resource_version == without
 
 
 def test_forgetting_a_scope_drops_its_objects() -> None:

@@ -10,9 +10,10 @@ import aiohttp
 import pytest
 
 from portico_ir.access import Plan, Quota
+from portico_ir.leases import Requests
+from portico_ir.ledger import Ledger
 from portico_ir.periods import day_from
-from portico_operator.keeper import Keeper, Sheet
-from portico_operator.usage_server import KeeperBooks, UsageServer
+from portico_operator.usage_server import Kept, LedgerBooks, Unreachable, UsageServer
 
 DAY_MS = 86_400_000
 TODAY = 20_000
@@ -22,23 +23,34 @@ FREE = Plan(id="free", name="d/free")
 
 
 class Bed:
-    """A server over a keeper that counted seven requests of one key."""
+    """A server over a ledger that counted seven requests of one key; another key is idle."""
 
     def __init__(self) -> None:
-        self.keeper = Keeper()
-        self.keeper.set_plans("c", (GOLD, FREE))
-        sheet = Sheet(class_name="c", day=TODAY, usage={"gold": {"k1": 7}})
-        self.keeper.begin(1, [sheet], NOW)
-        self.leading = True
-        books = KeeperBooks(self.keeper, lambda: NOW)
-        self.server = UsageServer(
-            self.keeper,
-            lambda _: books,
-            leads=lambda: self.leading,
-            leader=lambda: "operator-1",
-            unix_ms=lambda: NOW,
-        )
+        self.ledger = Ledger()
+        self.ledger.usage.add("gold", "k1", TODAY, 7)
+        self.away = ""
+        self.lasts = True
+        self.books = LedgerBooks(lambda _: self.ledger, self.extend, lambda: NOW)
+        self.server = UsageServer(self, lambda: NOW)
         self.url = ""
+
+    async def extend(self, class_name: str, plan: Plan, key: str, remaining: int) -> None:
+        quota = plan.quota
+        assert quota is not None
+        limit = Requests(plan.id, key, quota.limit, quota.period, quota.offset)
+        self.ledger.extend(limit, remaining, NOW)
+        if not self.lasts:
+            raise Unreachable("it counts, but is not saved yet")
+
+    def elsewhere(self) -> str:
+        return self.away
+
+    def find(self, plan_id: str) -> Kept | None:
+        found = {plan.id: plan for plan in (GOLD, FREE)}.get(plan_id)
+        return None if found is None else Kept("c", found, self.books)
+
+    async def holds(self, kept: Kept, key: str) -> bool:
+        return key in ("k1", "idle")
 
     async def ask(self, method: str, path: str, **arguments: Any) -> tuple[int, Any]:
         async with (
@@ -62,8 +74,8 @@ async def test_get_usage_in_the_shape_of_aws(bed: Bed) -> None:
     status, told = await bed.ask("GET", "/usageplans/gold/usage")
     assert status == 200
     assert told["items"]["k1"][-1] == [7, 93]
-    status, told = await bed.ask("GET", "/usageplans/gold/usage?keyId=nobody")
-    assert (status, list(told["items"])) == (200, ["nobody"])
+    status, told = await bed.ask("GET", "/usageplans/gold/usage?keyId=idle")
+    assert (status, told["items"]["idle"][-1]) == (200, [0, 100])
 
 
 async def test_update_usage_says_what_remains(bed: Bed) -> None:
@@ -96,13 +108,31 @@ async def test_what_cannot_be_asked(bed: Bed) -> None:
     assert (await bed.ask("PATCH", "/usageplans/free/keys/k1/usage", json=body))[0] == 400
 
 
+async def test_keys_that_nobody_has_are_refused(bed: Bed) -> None:
+    for method, path in (("GET", "usage?keyId=nobody"), ("PATCH", "keys/nobody/usage")):
+        body = {"patchOperations": [{"op": "replace", "path": "/remaining", "value": "1"}]}
+        arguments = {"json": body} if method == "PATCH" else {}
+        status, told = await bed.ask(method, f"/usageplans/gold/{path}", **arguments)
+        assert (status, told) == (404, {"message": "Invalid API Key identifier specified"})
+
+
+async def test_a_key_that_went_has_used_what_it_has_used(bed: Bed) -> None:
+    bed.ledger.usage.add("gold", "gone", TODAY, 3)
+    status, told = await bed.ask("GET", "/usageplans/gold/usage?keyId=gone")
+    assert (status, told["items"]["gone"][-1]) == (200, [3, 97])
+
+
+async def test_an_extension_that_may_not_last_is_no_success(bed: Bed) -> None:
+    bed.lasts = False
+    body = {"patchOperations": [{"op": "replace", "path": "/remaining", "value": "5"}]}
+    status, told = await bed.ask("PATCH", "/usageplans/gold/keys/k1/usage", json=body)
+    assert (status, told) == (503, {"message": "it counts, but is not saved yet"})
+
+
 async def test_a_replica_that_does_not_keep_says_who_does(bed: Bed) -> None:
-    bed.leading = False
+    bed.away = "usage is kept by operator-1"
     status, told = await bed.ask("GET", "/usageplans/gold/usage")
     assert (status, told) == (503, {"message": "usage is kept by operator-1"})
-    bed.leading = True
-    bed.keeper.end()
-    assert (await bed.ask("GET", "/usageplans/gold/usage"))[0] == 503
 
 
 def test_days_are_days() -> None:

@@ -23,6 +23,9 @@
 {{- if ne $port $usual }}
 - --public-port={{ $port }}
 {{- end }}
+{{- if .Values.operator.apiKeyGeneration }}
+- --generate-api-keys
+{{- end }}
 {{- range uniq .Values.watchNamespaces }}
 - --watch-namespace={{ . }}
 {{- end }}

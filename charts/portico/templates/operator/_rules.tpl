@@ -35,7 +35,7 @@
   verbs: [list, watch]
 - apiGroups: [""]
   resources: [secrets]
-  verbs: [get, list, watch]
+  verbs: [get, list, watch{{ if .Values.operator.apiKeyGeneration }}, create{{ end }}]
 - apiGroups: [discovery.k8s.io]
   resources: [endpointslices]
   verbs: [list, watch]

@@ -7,6 +7,8 @@ real processes and real stores is `make bench-accuracy`.
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 import pytest
@@ -20,6 +22,8 @@ from portico_dataplane.effects.lessee import WAIT_S
 QUOTA = 10_000
 RATE, BURST = 500.0, 100.0
 UNEVEN = (400.0, 200.0, 100.0, 50.0, 20.0, 5.0)
+FEW = (250.0, 250.0, 100.0, 100.0, 50.0, 50.0)
+"""Not many more than a bucket takes in: what is lost is missing."""
 Request = Callable[[Worker], None]
 Act = Callable[[Fleet], object]
 
@@ -117,6 +121,21 @@ def test_the_store_is_away_for_a_while(keeps: bool, empty: bool, end: float) -> 
     fleet = run(act=away(4, end, empty=empty), keeps=keeps, seconds=40)
     assert fleet.accepted == QUOTA
     assert counted(fleet) == QUOTA
+
+
+@pytest.mark.parametrize("keeps", [True, False])
+@pytest.mark.parametrize("duration", [0.3, 1.2, 3.0])
+def test_a_store_that_lost_all_when_little_was_left(keeps: bool, duration: float) -> None:
+    """Nobody is given what others have used and not handed in again."""
+    for limit, early in ((2_000, 0.1), (2_000, 0.6), (5_000, 1.1)):
+        fleet = Fleet(3, 2, keeps=keeps)
+        for worker, rate in zip(fleet.workers, FEW, strict=True):
+            fleet.load(worker, rate, limit / 800 + 8, lambda w, limit=limit: w.quota(limit))  # type: ignore[misc]
+        begin = max(0.5, limit / 800 - duration - early)
+        away(begin, begin + duration, empty=True)(fleet)
+        fleet.loop.run(limit / 800 + 12)
+        assert fleet.accepted == limit
+        assert counted(fleet) == limit
 
 
 def test_who_keeps_goes_on_and_who_refuses_does_not() -> None:
@@ -279,6 +298,20 @@ def test_a_store_that_is_away_leaves_shares_as_they_are() -> None:
         assert abs(bucket(loads, act=away(10, 20, empty=empty))[1] - 1) <= 0.02
 
 
+@pytest.mark.parametrize("empty", [True, False])
+@pytest.mark.parametrize("duration", [0.7, 1.8, 6.0])
+@pytest.mark.parametrize("loads", [FEW, (500, 0, 200, 0, 100, 0), (400, 100, 150, 50, 80, 20)])
+def test_a_store_that_is_back_takes_nothing_from_anybody(
+    loads: Sequence[float], duration: float, empty: bool
+) -> None:
+    fleet, ratio = bucket(loads, seconds=20, act=away(4, 4 + duration, empty=empty))
+    assert abs(ratio - 1) <= 0.02
+    # At once, not only in the long run: no second is poor after it has answered again.
+    end = math.ceil(4 + duration) + 1
+    seconds = Counter(int(at) for at in fleet.times())
+    assert min(seconds[at] for at in range(end, 20)) >= 0.9 * RATE
+
+
 def test_a_bucket_that_refuses_while_the_store_is_away() -> None:
     loads = (800, 800, 300, 300, 50, 50)
     fleet, _ = bucket(loads, act=away(10, 20, empty=False), keeps=False)
@@ -328,6 +361,20 @@ def test_asking_takes_one_operation_for_many_requests() -> None:
     assert plenty.store.operations <= plenty.accepted / 100
 
 
+@pytest.mark.parametrize(("load", "most"), [(1_000, 1.0), (2_000, 0.5), (5_000, 0.2)])
+def test_three_counters_of_a_request_share_their_operations(load: int, most: float) -> None:
+    """Operations for each 100 requests; what one request passes is asked for in one exchange."""
+
+    def request(worker: Worker) -> None:
+        worker.bucket(1_000_000, 1_000_000, "plan")
+        worker.quota(10**9)
+        worker.bucket(1_000_000, 1_000_000, "route")
+
+    fleet = run(request, [load / 6] * 6, 10)
+    assert fleet.store.operations <= most * fleet.accepted / 3 / 100
+    assert fleet.refused == 0
+
+
 def test_a_fleet_that_rests_asks_nothing() -> None:
     fleet = run(lambda worker: worker.bucket(RATE, BURST), [10] * 6, 3)
     fleet.loop.run(5)
@@ -335,6 +382,56 @@ def test_a_fleet_that_rests_asks_nothing() -> None:
     fleet.loop.run(600)
     assert fleet.store.operations == before
     assert fleet.store.ledger.usage.on(0) == {}
+
+
+# --- wherever requests come ---------------------------------------------------------------------
+
+LOADS = st.lists(st.sampled_from([0.0, 3.0, 40.0, 150.0, 600.0]), min_size=6, max_size=6).filter(
+    lambda loads: sum(loads) >= 600
+)
+
+
+@settings(max_examples=15)
+@given(LOADS, st.integers(1, 1000), st.sampled_from([50, 997, 3_000]))
+def test_the_last_token_can_be_spent_and_none_beyond(
+    loads: list[float], seed: int, limit: int
+) -> None:
+    fleet = Fleet(3, 2, seed=seed)
+    for worker, rate in zip(fleet.workers, loads, strict=True):
+        fleet.load(worker, rate, limit / 600 + 4, lambda w: w.quota(limit))
+    fleet.loop.run(limit / 600 + 6)
+    assert fleet.accepted == limit
+    assert counted(fleet) == limit
+
+
+@settings(max_examples=15)
+@given(LOADS, st.integers(1, 1000))
+def test_a_bucket_is_within_two_percent(loads: list[float], seed: int) -> None:
+    arrivals: list[float] = []
+
+    def request(worker: Worker) -> None:
+        arrivals.append(worker.loop.now)
+        worker.bucket(RATE, BURST)
+
+    fleet = Fleet(3, 2, seed=seed)
+    for worker, rate in zip(fleet.workers, loads, strict=True):
+        fleet.load(worker, rate, 20, request)
+    fleet.loop.run(22)
+    assert fleet.accepted == pytest.approx(ideal(arrivals, RATE, BURST), rel=0.02)
+
+
+@settings(max_examples=15)
+@given(LOADS, st.integers(1, 1000), st.floats(1, 4), st.floats(0.3, 6), st.booleans())
+def test_a_quota_within_one_percent_though_the_store_was_away(
+    loads: list[float], seed: int, begin: float, duration: float, empty: bool
+) -> None:
+    fleet = Fleet(3, 2, seed=seed)
+    for worker, rate in zip(fleet.workers, loads, strict=True):
+        fleet.load(worker, rate, 22, lambda w: w.quota(5_000))
+    away(begin, begin + duration, empty=empty)(fleet)
+    fleet.loop.run(24)
+    assert 5_000 <= fleet.accepted <= 5_050
+    assert counted(fleet) == fleet.accepted
 
 
 # --- whatever happens -------------------------------------------------------------------------

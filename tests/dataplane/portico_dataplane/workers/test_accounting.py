@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 
+import msgspec
 import pytest
 
 from portico_dataplane.effects.stores.operator import OperatorStore
 from portico_dataplane.workers.accounting import Accounting
+from portico_ir import codec
+from portico_ir.access import Plan, Quota
 from portico_ir.leases import Ask, Exchange, Grant, Requests, Settlement, Tokens
-from portico_ir.model import RedisStore, StoreUnit
+from portico_ir.model import Manifest, PlansUnit, RedisStore, Snapshot, StoreUnit
+from portico_ir.periods import day_of
 from portico_ir.secrets import Redacted
 
 BUCKET = Ask("b", Tokens(0.001, 10), want=1.0, waiting=1)
@@ -66,6 +71,32 @@ async def test_files_count_in_memory(world: World) -> None:
     for _ in range(8):
         await world.granted(0, NEXT)
     assert (await world.granted(1, NEXT)).tokens == 0
+
+
+def extended(requests: int) -> Snapshot:
+    """A plan that lets a key do more today."""
+    today = day_of(time.time() * 1000)
+    quota = Quota(limit=2, period="DAY")
+    plan = Plan(id="p", name="d/p", quota=quota, extensions={"k": ((today, requests),)})
+    data = codec.encode(PlansUnit(plans=(plan,)))
+    manifest = Manifest(ir_version=1, units={"plans": codec.digest(data)})
+    return Snapshot(manifest=manifest, units={"plans": msgspec.Raw(data)})
+
+
+async def test_what_plans_declare_counts_in_memory(world: World) -> None:
+    assert world.accounting.ledger is None
+    world.accounting.declare(extended(5))  # nothing counts here yet
+    world.accounting.configure(StoreUnit())
+    ledger = world.accounting.ledger
+    assert ledger is not None
+    quota, now = Requests("p", "k", 2), time.time() * 1000
+    assert ledger.remaining(quota, now) == 2
+    world.accounting.declare(extended(5))
+    assert ledger.remaining(quota, now) == 7
+    world.accounting.declare(Snapshot(manifest=Manifest(ir_version=1, units={})))
+    assert ledger.remaining(quota, now) == 2
+    broken = Manifest(ir_version=1, units={"plans": "d"})
+    world.accounting.declare(Snapshot(manifest=broken, units={"plans": msgspec.Raw(b"{")}))
 
 
 async def test_a_configuration_that_says_the_same_changes_nothing(world: World) -> None:

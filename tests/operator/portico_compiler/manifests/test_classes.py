@@ -34,6 +34,7 @@ SPEC: dict[str, Any] = {
         },
         "failureMode": "Refuse",
     },
+    "generateApiKeys": True,
 }
 
 
