@@ -1,4 +1,4 @@
-"""Requests through the Service: from a pod and from the node, small, large and WebSocket."""
+"""Requests through the Service: from a pod, from the node and from outside, small to WebSocket."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Callable
+from typing import NamedTuple
 
 import pytest
 
@@ -17,9 +18,19 @@ LARGE = 100 * MIB
 PETS = {1: "Tiger", 2: "Bello", 3: "Nemo"}
 Run = Callable[..., str]
 
+
+class Caller(NamedTuple):
+    """Where requests come from."""
+
+    run: Run
+    """A program there; what it prints."""
+    gateway: str
+    """Address and port that it calls."""
+
+
 # What a browser does: a handshake, one message, one close; the echo comes back before the end.
 WEBSOCKET = r"""
-exec 3<>/dev/tcp/ADDRESS/80
+exec 3<>/dev/tcp/ADDRESS
 printf 'GET /chat HTTP/1.1\r\nHost: HOST\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n' >&3
 printf 'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: KEY\r\n\r\n' >&3
 printf '\x81\x85\0\0\0\0hello\x88\x80\0\0\0\0' >&3
@@ -49,20 +60,23 @@ with urllib.request.urlopen(request, timeout=20) as answer:
 """
 
 
-@pytest.fixture(params=["from a pod", "from the node"])
-def program(request: pytest.FixtureRequest, client: PodClient, petstore: Installation) -> Run:
-    """Runs a program where the requests come from."""
+@pytest.fixture(params=["from a pod", "from the node", "from outside"])
+def caller(request: pytest.FixtureRequest, client: PodClient, petstore: Installation) -> Caller:
+    """Each of them in turn: at the Service's own address, or at the node's."""
+    if request.param == "from outside":
+        return Caller(petstore.bed.outside, petstore.node_address())
+    address = f"{petstore.service_address()}:80"
     if request.param == "from a pod":
-        return client.in_its_network
-    return lambda *command: petstore.bed.on_node(*command).stdout
+        return Caller(client.in_its_network, address)
+    return Caller(lambda *command: petstore.bed.on_node(*command).stdout, address)
 
 
 @pytest.fixture
-def curl(program: Run, petstore: Installation) -> Run:
-    """`curl PATH` at the Service's address."""
-    address = petstore.service_address()
+def curl(caller: Caller) -> Run:
+    """`curl PATH` at the gateway."""
     quiet = ("--silent", "--show-error", "--fail", "--max-time", "120", "-H", f"Host: {HOST}")
-    return lambda path, *options: program("curl", *quiet, *options, f"http://{address}{path}")
+    url = f"http://{caller.gateway}"
+    return lambda path, *options: caller.run("curl", *quiet, *options, f"{url}{path}")
 
 
 def test_json(curl: Run) -> None:
@@ -74,30 +88,30 @@ def test_json(curl: Run) -> None:
     assert curl(f"/pets/{made['id']}", "-X", "DELETE") == ""
 
 
-def test_an_unknown_host_and_path(program: Run, petstore: Installation) -> None:
-    url = f"http://{petstore.service_address()}/pets"
+def test_an_unknown_host_and_path(caller: Caller) -> None:
+    url = f"http://{caller.gateway}/pets"
     status = ("curl", "-s", "-o", "/dev/null", "-w", "%{http_code}")
-    assert program(*status, url) == "403"
-    assert program(*status, "-H", f"Host: {HOST}", f"{url}-of-others") == "403"
-    assert program(*status, "-H", f"Host: {HOST}", url) == "200"
+    assert caller.run(*status, url) == "403"
+    assert caller.run(*status, "-H", f"Host: {HOST}", f"{url}-of-others") == "403"
+    assert caller.run(*status, "-H", f"Host: {HOST}", url) == "200"
 
 
-def test_100_mib_down(program: Run, petstore: Installation) -> None:
+def test_100_mib_down(caller: Caller) -> None:
     script = (
         f"curl -sS --fail --max-time 300 -H 'Host: {HOST}' "
-        f"'http://{petstore.service_address()}/files/big?size=100MiB' | sha256sum"
+        f"'http://{caller.gateway}/files/big?size=100MiB' | sha256sum"
     )
     block = block_of("big")
     expected = hashlib.sha256(block * (LARGE // len(block))).hexdigest()
-    assert program("bash", "-c", script).split()[0] == expected
+    assert caller.run("bash", "-c", script).split()[0] == expected
 
 
-def test_100_mib_up(program: Run, petstore: Installation) -> None:
+def test_100_mib_up(caller: Caller) -> None:
     script = (
         f"head -c {LARGE} /dev/zero | curl -sS --fail --max-time 300 -H 'Host: {HOST}' -T - "
-        f"http://{petstore.service_address()}/files/up"
+        f"http://{caller.gateway}/files/up"
     )
-    answer = json.loads(program("bash", "-c", script))
+    answer = json.loads(caller.run("bash", "-c", script))
     assert answer == {
         "name": "up",
         "bytes": LARGE,
@@ -105,11 +119,11 @@ def test_100_mib_up(program: Run, petstore: Installation) -> None:
     }
 
 
-def test_websocket(program: Run, petstore: Installation) -> None:
+def test_websocket(caller: Caller) -> None:
     key = base64.b64encode(bytes(16)).decode()
-    script = WEBSOCKET.replace("ADDRESS", petstore.service_address())
-    said = program("timeout", "30", "bash", "-c", script.replace("HOST", HOST).replace("KEY", key))
-    head, _, frames = said.partition("\n\n")
+    script = WEBSOCKET.replace("ADDRESS", caller.gateway.replace(":", "/"))
+    script = script.replace("HOST", HOST).replace("KEY", key)
+    head, _, frames = caller.run("timeout", "30", "bash", "-c", script).partition("\n\n")
     assert head.startswith("HTTP/1.1 101 ")
     accepted = hashlib.sha1((key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11").encode()).digest()
     assert base64.b64encode(accepted).decode() in head
