@@ -59,7 +59,7 @@ class Ask(_Item, frozen=True):
     waiting: int = 0
     """Requests that wait for a token."""
     rate: float = 0.0
-    """Of the bucket's rate, what it fills up with by itself: a store that has lost it goes on so."""
+    """Of the bucket's, with which it fills up by itself: a store that has lost it goes on so."""
 
 
 class Grant(_Item, frozen=True):

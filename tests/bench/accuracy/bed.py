@@ -94,7 +94,7 @@ class Bed:
 
     def start_operator(self) -> None:
         """The one that leads; on the same port when it is started again."""
-        self.operator = self.fleet.operator("one", "--lease-seconds=3", port=self._port)
+        self.operator = self.fleet.operator("one", "--lease-seconds=5", port=self._port)
         self.operator.ready()
 
     def start_pod(self, name: str, *, clock_s: float = 0.0) -> PodProcess:
@@ -139,6 +139,7 @@ class Bed:
         else:
             self.fleet.operators.remove(self.operator)
             self.start_operator()
+            self.fleet.leader()
 
     # -- objects
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 from lease_world import ideal
@@ -80,6 +81,12 @@ class Answers:
         """When the last one left that was served."""
         return max((a.at for a in self.all if a.status == PASSED), default=0.0)
 
+    def longest_pause(self) -> float:
+        """Seconds in which no request left: more than it takes to fill a bucket say that the
+        machine stood still, and then no two counters see the same arrivals."""
+        times = [answer.at for answer in self.all]
+        return max((b - a for a, b in pairwise(times)), default=0.0)
+
     def ideal(self, rate: float, burst: float) -> int:
         """What one bucket for all of them would have let through."""
         return ideal([answer.at for answer in self.all], rate, burst)
@@ -108,7 +115,11 @@ def within(name: str, answers: Answers, rate: float, burst: float) -> Row:
         value=answers.passed(),
         low=wanted * 0.98,
         high=wanted * 1.02,
-        detail={"asked": len(answers.all), "unanswered": answers.of(0)},
+        detail={
+            "asked": len(answers.all),
+            "unanswered": answers.of(0),
+            "ms of the longest pause": 1000 * answers.longest_pause(),
+        },
     )
 
 

@@ -78,9 +78,8 @@ def store_away_keep(bed: Bed, scale: float) -> list[Row]:
     )
     rows.append(_counted(bed, plan, answers))
     for lost in (False, True):
-        answers = bed.load(
-            "/bucket", UNEVEN, 24, act=_away(bed, [], 4, 8 * scale, lost=lost), after=6
-        )
+        act = _away(bed, [], 2 + 2 * scale, 8 * scale, lost=lost)
+        answers = bed.load("/bucket", UNEVEN, max(10, 24 * scale), act=act, after=6)
         name = f"bucket, store {'lost' if lost else 'away'}, Keep"
         rows.append(_checked(within(name, answers, RATE, BURST), answers))
     return rows
@@ -220,6 +219,9 @@ SCENARIOS: dict[str, Scenario] = {
     "changed": plan_changed,
     "operations": operations,
 }
+
+QUICK = ("quota", "bucket", "away-keep", "operations")
+"""What can be done in a minute or two."""
 
 
 def _away(

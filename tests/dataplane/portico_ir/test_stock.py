@@ -9,15 +9,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from portico_ir.leases import Ask, Tokens
-from portico_ir.stock import LEAST_MS, NEVER_MS, RETURN_MS, Offer, Stock
+from portico_ir.stock import BACK_MS, LATE_MS, LEAST_MS, NEVER_MS, RETURN_MS, Offer, Stock
 
 LIMIT = Tokens(10, 100)
 
 
 def ask(
-    *, spent: float = 0, held: float = 0, demand: float = 0, want: float = 0, waiting: int = 0
+    *,
+    spent: float = 0,
+    held: float = 0,
+    demand: float = 0,
+    want: float = 0,
+    waiting: int = 0,
+    rate: float = 0,
 ) -> Ask:
-    return Ask("c", LIMIT, spent, held, demand, want, 0, waiting)
+    return Ask("c", LIMIT, spent, held, demand, want, 0, waiting, rate)
 
 
 def turn(stock: Stock, holder: str, said: Ask, now: float, leaves: int = 6, own: int = 2) -> Offer:
@@ -133,6 +139,43 @@ def test_with_enough_for_all_nobody_gets_the_whole_rate() -> None:
     stock = Stock(0, 0, 1000, 10)
     assert turn(stock, "a", ask(demand=100, want=100), 0).rate == 200
     assert turn(stock, "b", ask(demand=20, want=20), 0).rate == 0  # too little to be worth it
+
+
+def test_who_comes_back_goes_on_with_what_he_had() -> None:
+    """The stock has lost its shares: nobody takes what those have who have not come back yet."""
+    stock = Stock(0, 0, 100, 100)
+    said = ask(demand=80, want=500, rate=30)
+    assert turn(stock, "a", said, 0).rate == 30
+    assert turn(stock, "a", said, 100).rate == 30
+    assert turn(stock, "b", ask(demand=160, want=500, rate=60), 200).rate == 60
+    assert turn(stock, "new", ask(demand=80, want=500), 300).rate <= 10
+    assert turn(stock, "a", said, 900).rate == 30
+    assert turn(stock, "a", said, BACK_MS + 1).rate == pytest.approx(25)  # 80 of 320
+
+
+def test_what_was_spent_unheard_leaves_no_debt() -> None:
+    stock = Stock(0, 0, 100, 100)
+    turn(stock, "a", ask(demand=80, want=500, rate=30), 0)
+    turn(stock, "a", ask(spent=1_000, demand=80, want=500, rate=30), 50)
+    assert stock.free == 0
+    for now in (800, BACK_MS + 1):
+        turn(stock, "a", ask(demand=80, want=500, rate=30), now)
+    before = stock.free
+    turn(stock, "a", ask(spent=1_000, demand=80, want=500, rate=30), BACK_MS + 50)
+    assert stock.free < before - 900  # it has been heard all the time
+
+
+def test_the_same_after_a_silence_or_an_answer_that_was_lost() -> None:
+    for again, silence in ((True, 400), (False, LATE_MS + 1)):
+        stock = Stock(0, 0, 100, 100)
+        turn(stock, "a", ask(demand=80, want=500), 0)
+        now = BACK_MS + 1
+        turn(stock, "a", ask(demand=80, want=500), now)
+        stock.accrue(now + silence)
+        stock.settle("a", ask(demand=80), 2, now + silence, again)
+        stock.accrue(now + silence + 50)
+        stock.settle("a", ask(spent=1_000, demand=80), 2, now + silence + 50)
+        assert stock.free >= 0
 
 
 def test_a_rate_that_was_lowered_is_made_good() -> None:

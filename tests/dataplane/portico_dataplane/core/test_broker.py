@@ -5,11 +5,12 @@ How exact it is over a fleet is held by test_lease_accuracy.py.
 
 from __future__ import annotations
 
-from lone_broker import FREE, TODAY, UNIX_MS, Pod, first
+from lone_broker import FREE, QUOTA, TODAY, UNIX_MS, Pod, first
 from portico_dataplane.core.broker import LOG_MS, USAGE_MS
 from portico_dataplane.core.line import ROUTINE_MS
 from portico_ir.leases import Exchange, Grant, Settlement, Use
 from portico_ir.periods import DAY_MS
+from portico_ir.stock import BACK_MS
 
 
 def test_the_first_that_waits_asks_the_store() -> None:
@@ -191,6 +192,52 @@ def test_what_was_counted_meanwhile_is_handed_in() -> None:
         assert pod.nothing(USAGE_MS)
     pod.settle()
     assert pod.exchange().usage == (Use("p", "k", TODAY, 50),)
+
+
+def of_quota(**granted: object) -> Grant:
+    """What the store grants of a quota."""
+    return Grant("q", period=TODAY, ends_ms=DAY_MS, **granted)  # type: ignore[arg-type]
+
+
+def outage(pod: Pod, *, known: int | None = None) -> float:
+    """A quota in use, a store that is away and then grants plenty; what a worker gets of it."""
+    pod.ask(known_as="q", limit=QUOTA, want=8.0, waiting=1)
+    pod.exchange()
+    pod.settle(of_quota(tokens=20.0, credit=30.0, left=900.0, more=True))
+    said = {"known_as": "q", "limit": QUOTA, "period": TODAY, "demand": 10.0}
+    pod.ask(**said, want=40.0, spent=1.0)  # type: ignore[arg-type]
+    pod.exchange(USAGE_MS)
+    pod.broker.lost(pod.now)
+    pod.settle(of_quota(tokens=500.0, left=900.0, more=True), known=known)
+    (answer,) = pod.ask(**said, want=400.0)  # type: ignore[arg-type]
+    return answer.grant.tokens
+
+
+def test_what_is_left_is_believed_once_all_have_handed_in() -> None:
+    for known in (None, 0):
+        pod = Pod()
+        assert outage(pod, known=known) <= 50  # its own share, as while the store was away
+        pod.exchange(BACK_MS)
+        pod.settle(of_quota(tokens=500.0, left=900.0, more=True))
+        (answer,) = pod.ask(known_as="q", limit=QUOTA, period=TODAY, demand=10.0, want=400.0)
+        assert answer.grant.tokens > 50
+
+
+def test_who_refuses_believes_a_store_that_has_lost_nothing() -> None:
+    assert outage(Pod(keeps=False)) > 50
+    assert outage(Pod(keeps=False), known=0) <= 50
+
+
+def test_who_is_due_soon_goes_with_who_cannot_wait() -> None:
+    pod = Pod()
+    first(pod, tokens=20.0, more=True, left=1000.0)
+    pod.ask(known_as="c", want=8.0, waiting=1)
+    pod.exchange(ROUTINE_MS * 0.2)
+    pod.settle(Grant("c", tokens=20.0, more=True, left=1000.0))
+    for name in ("b", "c"):
+        pod.ask(known_as=name, held=1.0, want=1.0, spent=1.0)
+    pod.ask("1", known_as="d", want=8.0, waiting=1)
+    assert {ask.id for ask in pod.exchange(ROUTINE_MS * 0.5).asks} == {"b", "c", "d"}
 
 
 def test_farewell() -> None:
