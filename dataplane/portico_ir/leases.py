@@ -84,6 +84,8 @@ class Grant(_Item, frozen=True):
     """When that period ends, from now; 0: never."""
     left: float = 0.0
     """With whoever grants, for everybody."""
+    sole: bool = False
+    """There is no other holder, and never will be: nobody waits for what this one keeps."""
 
 
 class Use(_Item, frozen=True):

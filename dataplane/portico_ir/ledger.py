@@ -193,7 +193,7 @@ class Ledger:
             offer = stock.offer(share, ask, leaves, now + self._term_ms)
             if not (ask.want or ask.held or offer.tokens or offer.rate):
                 stock.forget(exchange.holder)
-        return _grant_of(ask.id, offer, period, ends_ms)
+        return _grant_of(ask.id, offer, period, ends_ms, sole=self._alone)
 
     def _bucket(self, known: str, limit: Tokens, now: float) -> Stock:
         stock = self._buckets.pop(known, None)
@@ -267,7 +267,9 @@ class Ledger:
         }
 
 
-def _grant_of(known: str, offer: Offer, period: int, ends_ms: float) -> Grant:
+def _grant_of(
+    known: str, offer: Offer, period: int, ends_ms: float, *, sole: bool
+) -> Grant:
     return Grant(
         known,
         offer.tokens,
@@ -279,4 +281,5 @@ def _grant_of(known: str, offer: Offer, period: int, ends_ms: float) -> Grant:
         period,
         ends_ms,
         offer.left,
+        sole,
     )

@@ -65,6 +65,7 @@ class Lease:
         "refused",
         "reported_at",
         "retired",
+        "sole",
         "spent",
         "table",
         "tokens",
@@ -110,6 +111,8 @@ class Lease:
         """It will be asked for at once."""
         self.retired = False
         """It goes back although it is in use."""
+        self.sole = False
+        """Nobody else has any of it, or ever asks for it."""
 
     @property
     def period(self) -> int:
@@ -152,6 +155,7 @@ class Lease:
         self.credit = grant.credit
         self.credit_until = now + FRESH_MS
         self.more = grant.more
+        self.sole = grant.sole
         self.recheck_at = now + int(grant.recheck_ms)
 
     def report(self, now: int) -> Ask | None:
@@ -227,7 +231,7 @@ class Lease:
     def forget(self) -> None:
         """There is no lease any more."""
         self.tokens = self.credit = 0.0
-        self.known = self.more = False
+        self.known = self.more = self.sole = False
         self.floor = NEVER
 
 
@@ -255,6 +259,7 @@ class BucketLease(Lease):
         """The configuration says so from now on."""
         if limit != self.limit:
             self.limit = limit
+            self.sole = False
             self.tokens = min(self.tokens, limit.burst)
             self.rate = min(self.rate, limit.rate / 1000)
             self.grace = self.table.share_of(limit.burst * GRACE)

@@ -19,6 +19,10 @@ REPORT_MS: Final = 500
 """At most this long until the pod hears what was spent."""
 UNUSED_MS: Final = 200
 """And that a share of the rate is not used."""
+SOLE_MS: Final = 10_000
+"""How long a counter that nobody else has may rest before it goes back,"""
+SOLE_USAGE_MS: Final = 2_000
+"""and until the pod hears of the requests that were made with it."""
 CONTENDED_MS: Final = 100
 """The same where requests are refused: shares follow demand."""
 
@@ -161,6 +165,8 @@ def _is_due(lease: Lease, now: int) -> bool:
     since = now - lease.reported_at
     if since < 0:
         return True
+    if lease.sole and not lease.refused:
+        return since >= (SOLE_USAGE_MS if lease.period and lease.spent else SOLE_MS)
     if lease.refused and not lease.period:
         return since >= CONTENDED_MS
     if lease.spent or lease.refused:

@@ -25,6 +25,8 @@ AHEAD_OF_PLENTY_S: Final = 2.0
 """The same while the store has much more: the pod asks at its routine, and not in between."""
 PLENTY: Final = 10.0
 """How many times what is asked for that is."""
+SOLE_MS: Final = 10_000.0
+"""Where there is no other pod the store hears of a counter so often; it has nobody to tell."""
 LOW: Final = 0.5
 """A demand that has fallen below this part of what the store was told is news."""
 LOW_S: Final = 0.25
@@ -74,6 +76,7 @@ class Line:
         "pod",
         "recheck_at",
         "settled_at",
+        "sole",
         "spent",
         "stock",
         "told",
@@ -99,6 +102,8 @@ class Line:
         """There is a lease."""
         self.assumed = False
         """There is none, or it has run out, and the store is away."""
+        self.sole = False
+        """There is no other pod."""
         self.asked = False
         self.used = False
         """Since the last exchange."""
@@ -117,6 +122,7 @@ class Line:
     def set_limit(self, limit: Limit, now: float) -> None:
         """The configuration has changed: what was had under the old limit may be too much."""
         self.limit = limit
+        self.sole = False  # until the store has said what there is of the new one
         if isinstance(limit, Tokens):
             stock = self.stock
             stock.cap = max(1.0, min(stock.cap, limit.burst))
@@ -194,6 +200,7 @@ class Line:
             0.0 if more else wait,
             self.period,
             ends,
+            sole=self.sole and self.pod.leaves == 1,
         )
 
     def gone(self, worker: str, now: float) -> None:
@@ -265,6 +272,7 @@ class Line:
             stock.free = min(stock.free, self.limit.burst)
             stock.cap = max(1.0, grant.cap, stock.free + stock.out)
         self.known = True
+        self.sole = grant.sole
         self.credit, self.left = grant.credit, grant.left
         self.more = grant.more
         self.recheck_at = now + grant.recheck_ms
@@ -276,6 +284,8 @@ class Line:
     def is_routine(self, now: float) -> bool:
         """It is time to tell the store about it."""
         since = now - self.settled_at
+        if self.sole:
+            return since >= SOLE_MS
         if self.used or self.spent:
             return since >= ROUTINE_MS
         return since >= TERM_MS / 3 and self.known
