@@ -175,7 +175,11 @@ def test_a_release_lives(release: Helm) -> None:
     kept = kubectl("get", "secret", "portico-ca", "-n", release.namespace, "-o", "json").stdout
     assert json.loads(kept)["data"] == {"authority.json": "ZmlsbGVk"}
     found = json.loads(kubectl("get", "porticoclass", "portico", "-o", "json").stdout)
-    assert found["spec"] == {"default": True, "baseDomain": "apis.example.com"}
+    assert found["spec"] == {
+        "default": True,
+        "baseDomain": "apis.example.com",
+        "generateApiKeys": False,
+    }
 
     # An uninstall leaves the kinds, the class and what users made; nothing else.
     release("uninstall", "portico", "--no-hooks")
