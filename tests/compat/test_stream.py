@@ -98,7 +98,17 @@ def test_what_the_first_version_said_is_understood(line: dict[str, Any]) -> None
     decode = decode_from_operator if line["by"] == "operator" else decode_from_pod
     frame = decode(data)
     assert type(frame) is KINDS[line["frame"]["frame"]]
-    assert json.loads(encode_frame(frame)) == line["frame"], "and says all it said"  # type: ignore[arg-type]
+    again = json.loads(encode_frame(frame))  # type: ignore[arg-type]
+    assert _as_far_as(again, line["frame"]) == line["frame"], "and says all it said"
+
+
+def _as_far_as(now: Any, then: Any) -> Any:
+    """Without what later versions put at the end of items that travel without names."""
+    if isinstance(then, dict) and isinstance(now, dict):
+        return {key: _as_far_as(value, then.get(key)) for key, value in now.items()}
+    if isinstance(then, list) and isinstance(now, list) and len(now) >= len(then):
+        return [_as_far_as(each, was) for each, was in zip(now, then, strict=False)]
+    return now
 
 
 def test_the_first_version_said_every_kind() -> None:
