@@ -267,9 +267,7 @@ class Ledger:
         }
 
 
-def _grant_of(
-    known: str, offer: Offer, period: int, ends_ms: float, *, sole: bool
-) -> Grant:
+def _grant_of(known: str, offer: Offer, period: int, ends_ms: float, *, sole: bool) -> Grant:
     return Grant(
         known,
         offer.tokens,
