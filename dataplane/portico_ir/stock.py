@@ -33,6 +33,8 @@ BACK_MS: Final = 1_500.0
 """and so long after it is back, others may still be coming."""
 NEVER_MS: Final = 5_000.0
 """Nothing will come back; but a plan may be changed, or a quota extended."""
+NEARLY: Final = 1e-6
+"""So much of a token is nothing: sums depend on their order, and a store's order is its own."""
 LEAST_MS: Final = 20.0
 """Sooner than this nobody needs to look again."""
 RENEW_MS: Final = 200.0
@@ -172,7 +174,7 @@ class Stock:
         """What a holder that has just settled may have. `leaves`: workers of everybody;
         `left`: what there is for them, where that is more than lies here."""
         leaves = max(leaves, share.leaves)
-        free = math.floor(self.free) if self.free >= 1 else 0
+        free = max(0, math.floor(self.free + NEARLY))
         if left is None:
             left = free
         if left < 2 * leaves:
@@ -180,7 +182,8 @@ class Stock:
             # (design.md §7): whoever laid one in would keep it from others.
             portion = ask.waiting
         else:
-            portion = max(ask.waiting, math.floor(left * share.leaves / (2 * leaves)))
+            lasting = math.floor(left * share.leaves / (2 * leaves) + NEARLY)
+            portion = max(ask.waiting, lasting)
         tokens = float(min(max(0, math.ceil(ask.want)), portion, free))
         if self.at < share.back_until and ask.rate > 0:
             rate, cap = self._same_share_of_rate(share, ask.rate)
@@ -197,8 +200,9 @@ class Stock:
         demand = sum(other.demand for other in self.shares.values())
         part = share.demand / demand if demand > 0 else share.leaves / leaves
         # Less what is asked for before all of them have heard how much is left.
-        offer.credit = float(math.floor(max(0.0, offer.left - demand * RESERVE_S) * part))
-        offer.more = self.free >= 1
+        spare = max(0.0, offer.left - demand * RESERVE_S)
+        offer.credit = float(math.floor(spare * part + NEARLY))
+        offer.more = self.free + NEARLY >= 1
         if not offer.more:
             offer.recheck_ms = self._recheck(share)
         return offer

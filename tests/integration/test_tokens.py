@@ -198,8 +198,9 @@ def test_bad_tokens_reach_nobody(shop: Shop, issuer: OidcIssuer) -> None:
         head = b"GET /guarded HTTP/1.1\r\nHost: shop.default.localhost\r\n"
         good = issuer.token().encode()
         two = head + b"Authorization: %b\r\nauthorization: %b\r\n\r\n" % (good, bad[0].encode())
-        client.send(two + head + b"Authorization: " + good + b"\r\n\r\n")
+        client.send(two)
         refused(client.read_answer(), shop)
+        client.send(head + b"Authorization: " + good + b"\r\n\r\n")
         assert client.read_answer().status == 200, "the connection goes on"
 
 

@@ -52,6 +52,7 @@ _CONSTANTS: Final = {
     "return_ms": stock.RETURN_MS,
     "never_ms": stock.NEVER_MS,
     "least_ms": stock.LEAST_MS,
+    "nearly": stock.NEARLY,
     "renew_ms": stock.RENEW_MS,
 }
 

@@ -151,10 +151,10 @@ end
 
 local function offer(stock, share, ask)
   local all = math.max(leaves, share[LEAVES])
-  local free = stock.free >= 1 and math.floor(stock.free) or 0
+  local free = math.max(0, math.floor(stock.free + c.nearly))
   local portion = ask.waiting
   if free >= 2 * all then
-    portion = math.max(portion, math.floor(free * share[LEAVES] / (2 * all)))
+    portion = math.max(portion, math.floor(free * share[LEAVES] / (2 * all) + c.nearly))
   end
   local tokens = math.min(math.max(0, math.ceil(ask.want)), portion, free)
   local rate, cap = 0, 0
@@ -168,11 +168,11 @@ local function offer(stock, share, ask)
   share[HELD] = share[HELD] + tokens
   share[SPOKEN] = math.min(tokens, ask.waiting)
   share[UNTIL] = now + c.term
-  local more = stock.free >= 1
+  local more = stock.free + c.nearly >= 1
   local left = math.max(0, stock.free)
   local demand = sum(stock.shares, DEMAND)
   local part = demand > 0 and share[DEMAND] / demand or share[LEAVES] / all
-  local credit = math.floor(math.max(0, left - demand * c.reserve_s) * part)
+  local credit = math.floor(math.max(0, left - demand * c.reserve_s) * part + c.nearly)
   return { tokens, rate, cap, credit, more, more and 0 or recheck(stock, share), 0, 0, left }
 end
 
