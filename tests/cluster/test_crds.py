@@ -51,11 +51,18 @@ def ours(file: Path) -> list[dict[str, Any]]:
 def placed(document: dict[str, Any], namespace: str) -> dict[str, Any]:
     """The object in a namespace that exists."""
     metadata = {"name": document["metadata"]["name"]}
-    if document["kind"] == "PorticoClass":
-        metadata["name"] += "-of-a-test"  # tests of the chart leave theirs, as uninstalling does
-    else:
+    if document["kind"] != "PorticoClass":
         metadata["namespace"] = namespace
     return document | {"metadata": metadata}
+
+
+def tried(cluster: ControlPlane, document: dict[str, Any]) -> dict[str, Any]:
+    """What the API server makes of it; nothing is kept."""
+    trial = placed(document, "default")
+    if document["kind"] == "PorticoClass":
+        # Tests of the chart leave theirs, as uninstalling does.
+        trial["metadata"]["name"] += "-on-trial"
+    return cluster.api.create(trial, dry_run=True)
 
 
 def made(kind: str, spec: dict[str, Any], namespace: str, name: str = "one") -> dict[str, Any]:
@@ -105,9 +112,8 @@ def test_examples_are_taken_as_they_stand(
 @pytest.mark.parametrize("file", GOLDEN, ids=lambda file: file.name.removesuffix(".in.yaml"))
 def test_what_the_compiler_accepts_is_accepted(cluster: ControlPlane, file: Path) -> None:
     """And comes back, defaults filled in, as what compiles to the same."""
-    namespace = "default"
     for document in ours(file):
-        answer = cluster.api.create(placed(document, namespace), dry_run=True)
+        answer = tried(cluster, document)
         body = {"spec": answer["spec"]} if "spec" in answer else {}
         reading = validation.read(document["kind"], body)
         assert not reading.faults
@@ -122,7 +128,7 @@ def test_defaults_change_nothing_that_is_compiled(cluster: ControlPlane, file: P
     after = []
     for document in before:
         if document["kind"] in OURS and is_accepted(document):
-            answer = cluster.api.create(placed(document, "default"), dry_run=True)
+            answer = tried(cluster, document)
             document = document | {"spec": answer.get("spec", {})}
         after.append(document)
     snapshots = []
