@@ -37,6 +37,44 @@ def fleet(breakable: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> 
         assert [line for process in made.processes() for line in process.noise] == []
 
 
+def test_apis_and_routes_come_go_and_move_without_a_restart_or_a_leak(fleet: Fleet) -> None:
+    """First of all: Secrets that other tests refer to are watched for a while after they went."""
+    (operator,) = fleet.operators
+
+    def known() -> tuple[float, int]:
+        units = json.loads(ask(f"{fleet.pods['pod-a'].admin}/config")[1])["units"]
+        return operator.metric("portico_store_objects"), len(units)
+
+    before, processes = known(), [pod.tree() for pod in fleet.pods.values()]
+    with SteadyLoad(fleet.ports(), fleet.host("shop"), "/steady") as load:
+        for number in range(3):
+            first, second = f"first-{number}", f"second-{number}"
+            fleet.apply(manifest("RestApi", first), manifest("RestApi", second))
+            fleet.apply(route("a", "GET /a", api=first, **PETS))
+            fleet.apply(route("b", "GET /b", api=first, **PETS))
+            fleet.answers(first, "/a", 200)
+            # Moved: an API lost it and another has it.
+            fleet.apply(route("a", "GET /a", api=second, **PETS))
+            fleet.answers(second, "/a", 200)
+            fleet.answers(first, "/a", 403)
+            # Renamed: gone under one name, there under another.
+            fleet.delete("Route", "b")
+            fleet.apply(route("c", "GET /b", api=first, **PETS))
+            fleet.answers(first, "/b", 200)
+            # Deleted with its routes still there.
+            fleet.delete("RestApi", first)
+            fleet.answers(first, "/b", 403)
+            assert fleet.says("Route", "c", "ResolvedRefs", "False").reason == "RefNotFound"
+            fleet.answers(second, "/a", 200)
+            for kind, name in (("RestApi", second), ("Route", "a"), ("Route", "c")):
+                fleet.delete(kind, name)
+            fleet.answers(second, "/a", 403)
+    assert load.failures == []
+    wait_until(lambda: known() == before, f"what is known to be {before} again")
+    assert [pod.tree() for pod in fleet.pods.values()] == processes
+    assert metric(ask(f"{fleet.pods['pod-a'].admin}/metrics")[1], "portico_worker_restarts") == 0
+
+
 def test_a_service_that_is_missing_and_appears(fleet: Fleet) -> None:
     late: dict[str, Any] = {"integration": {"service": {"name": "late", "port": 80}}}
     fleet.apply(route("late", "GET /late", **late))
@@ -133,54 +171,6 @@ def test_a_backend_that_is_rolled_while_no_operator_is_there(fleet: Fleet) -> No
     fleet.expose("rolled", [new], cluster_ip=new)
     fleet.answers("shop", "/rolled", 200, "new ")
     fleet.delete("Route", "rolled")
-
-
-def test_apis_and_routes_come_go_and_move_without_a_restart_or_a_leak(fleet: Fleet) -> None:
-    (operator,) = fleet.operators
-
-    def known() -> tuple[float, int]:
-        units = json.loads(ask(f"{fleet.pods['pod-a'].admin}/config")[1])["units"]
-        return operator.metric("portico_store_objects"), len(units)
-
-    # What earlier tests deleted has gone from operator and pods once this has come and gone, too.
-    fleet.apply(route("fence", "GET /fence", **PETS))
-    fleet.answers("shop", "/fence", 200)
-    fleet.delete("Route", "fence")
-    fleet.answers("shop", "/fence", 403)
-    before, processes = known(), [pod.tree() for pod in fleet.pods.values()]
-    with SteadyLoad(fleet.ports(), fleet.host("shop"), "/steady") as load:
-        for number in range(3):
-            first, second = f"first-{number}", f"second-{number}"
-            fleet.apply(manifest("RestApi", first), manifest("RestApi", second))
-            fleet.apply(route("a", "GET /a", api=first, **PETS))
-            fleet.apply(route("b", "GET /b", api=first, **PETS))
-            fleet.answers(first, "/a", 200)
-            # Moved: an API lost it and another has it.
-            fleet.apply(route("a", "GET /a", api=second, **PETS))
-            fleet.answers(second, "/a", 200)
-            fleet.answers(first, "/a", 403)
-            # Renamed: gone under one name, there under another.
-            fleet.delete("Route", "b")
-            fleet.apply(route("c", "GET /b", api=first, **PETS))
-            fleet.answers(first, "/b", 200)
-            # Deleted with its routes still there.
-            fleet.delete("RestApi", first)
-            fleet.answers(first, "/b", 403)
-            assert fleet.says("Route", "c", "ResolvedRefs", "False").reason == "RefNotFound"
-            fleet.answers(second, "/a", 200)
-            for kind, name in (("RestApi", second), ("Route", "a"), ("Route", "c")):
-                fleet.delete(kind, name)
-            fleet.answers(second, "/a", 403)
-    assert load.failures == []
-
-    def as_before() -> bool:
-        # Fewer objects: Secrets that an earlier test referred to are watched for a while longer.
-        objects, units = known()
-        return objects <= before[0] and units == before[1]
-
-    wait_until(as_before, f"what is known to be {before} again")
-    assert [pod.tree() for pod in fleet.pods.values()] == processes
-    assert metric(ask(f"{fleet.pods['pod-a'].admin}/metrics")[1], "portico_worker_restarts") == 0
 
 
 def test_kubectl_apply_says_which_rule_is_broken(fleet: Fleet) -> None:

@@ -155,6 +155,20 @@ class Broker:
                 self._pressing[line.id] = line
         return answers
 
+    def moved(self, now: float) -> list[Answer]:
+        """Another store counts from now on: it hears of everything at once, and a worker that had
+        nobody to share with reports as often as others."""
+        answers: list[Answer] = []
+        for line in self._lines.values():
+            self._pressing[line.id] = line
+            if line.sole:
+                line.sole = False
+                line.stock.accrue(now)
+                for worker, share in line.stock.shares.items():
+                    ask = Ask(line.id, line.limit, demand=share.demand, period=line.period)
+                    answers.append(line.answer(worker, ask, now))
+        return answers
+
     def lost(self, now: float) -> list[Answer]:
         """The store does not answer: serve those who wait as the fail mode says."""
         self.pod.away = True

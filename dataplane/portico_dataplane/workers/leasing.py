@@ -74,6 +74,7 @@ class Leasing:
         """Ask there from now on; what is on its way is asked again there."""
         self._store = store
         self._backoff = AGAIN_S
+        self._hand_out(self.broker.moved(self._now()))
         if self._again is not None:
             self._again.cancel()
             self._again = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import hashlib
+import os
 from typing import Final
 
 from access.stretches import HEADERS, Row, microseconds
@@ -23,7 +24,7 @@ from sample_requests import make_request
 
 SIZES: Final = (1, 1_000, 100_000)
 MOST_MB: Final = 40.0
-FLATNESS: Final = 2.0
+FLATNESS: Final = 1.5
 """A look-up among the most keys costs at most so many times one among one: the table outgrows the
 processor's caches, and nothing else."""
 IN_A_UNIT: Final = 1_000
@@ -56,8 +57,6 @@ def _snapshot(count: int) -> Snapshot:
 
 
 def _resident_mb() -> float:
-    import os
-
     gc.collect()
     return resident_bytes(os.getpid()) / 1_000_000
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from lone_broker import FREE, QUOTA, TODAY, UNIX_MS, Pod, first
 from portico_dataplane.core.broker import LOG_MS, USAGE_MS
-from portico_dataplane.core.line import ROUTINE_MS
+from portico_dataplane.core.line import ROUTINE_MS, SOLE_MS
 from portico_ir.leases import Exchange, Grant, Settlement, Use
 from portico_ir.periods import DAY_MS
 from portico_ir.stock import BACK_MS
@@ -248,3 +248,32 @@ def test_farewell() -> None:
     last = pod.exchange()
     assert [(ask.id, ask.held, ask.want) for ask in last.asks] == [("b", 0, 0)]
     assert last.usage == (Use("p", "k", TODAY, 2),)
+
+
+# --- a pod that shares with nobody ------------------------------------------------------------
+
+
+def test_a_pod_alone_has_nobody_to_tell() -> None:
+    pod = Pod(workers=1)
+    (answer,) = first(pod, tokens=50.0, rate=100.0, cap=50.0, sole=True)
+    assert answer.grant.sole
+    pod.ask(spent=10.0, held=40.0, demand=10.0)
+    assert pod.nothing(4 * ROUTINE_MS)
+    assert pod.exchange(SOLE_MS).asks[0].spent == 10
+
+
+def test_its_workers_share_with_one_another() -> None:
+    pod = Pod(workers=2)
+    (answer,) = first(pod, tokens=50.0, rate=100.0, cap=50.0, sole=True)
+    assert not answer.grant.sole
+
+
+def test_another_store_hears_of_everything_at_once() -> None:
+    pod = Pod(workers=1)
+    first(pod, tokens=50.0, rate=100.0, cap=50.0, sole=True)
+    pod.ask(spent=10.0, held=40.0, demand=10.0)
+    (answer,) = pod.broker.moved(pod.now)
+    assert (answer.worker, answer.grant.sole, answer.grant.rate) == ("0", False, 100)
+    (ask,) = pod.exchange(50.0).asks
+    assert (ask.id, ask.spent, ask.held) == ("b", 10, 40 + 5)
+    assert pod.broker.moved(pod.now) == []
