@@ -108,7 +108,7 @@ COPY --from=dataplane-packages /opt/portico /opt/portico
 RUN PYTHONDONTWRITEBYTECODE= python -m portico_dataplane --help >/dev/null
 USER 65532:65532
 # Traffic, admin port.
-EXPOSE 8080 9901
+EXPOSE 8080 8443 9901
 # SIGTERM drains: not ready, then `Connection: close`, then the end.
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["python", "-m", "portico_dataplane"]

@@ -45,6 +45,7 @@ REVEALS: frozenset[str] = frozenset(
         "dataplane/portico_ir/stream.py",
         "dataplane/portico_dataplane/access_build.py",
         "dataplane/portico_dataplane/core/credentials.py",
+        "dataplane/portico_dataplane/effects/certificates.py",
         "operator/portico_compiler/passes/secrets.py",
         "operator/portico_operator/cluster/reviewer.py",
         "operator/portico_operator/cluster/key_secrets.py",

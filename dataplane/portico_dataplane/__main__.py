@@ -21,6 +21,7 @@ from typing import Any, Final
 import uvloop
 
 from portico_dataplane.admin import AdminServer
+from portico_dataplane.effects.certificates import FileCertificate, Unreadable
 from portico_dataplane.effects.stores.operator import OperatorStore
 from portico_dataplane.feed.feed import Feed
 from portico_dataplane.feed.files import Resolver, TokenFile, TrustFile
@@ -29,7 +30,7 @@ from portico_dataplane.feed.times import Times
 from portico_dataplane.settings import Settings, parse
 from portico_dataplane.tasks import spawn
 from portico_dataplane.telemetry import operator_log
-from portico_dataplane.telemetry.access_log import LineWriter
+from portico_dataplane.telemetry.line_writer import LineWriter
 from portico_dataplane.workers import sockets as listening
 from portico_dataplane.workers.slot import WORKER
 from portico_dataplane.workers.snapshot_file import SnapshotError, load
@@ -52,16 +53,19 @@ def main() -> int:
 async def _run(settings: Settings, command: Sequence[str] = WORKER) -> int:
     try:
         snapshot = load(settings.snapshot) if settings.snapshot else None
-        slots = listening.listen(settings.host, settings.port, settings.workers, settings.backlog)
+        if settings.tls_certificate:
+            FileCertificate(settings.tls_certificate, settings.tls_key).read()
+        settings, slots = listening.listen_for(settings)
         admin = listening.listen_once(settings.admin_host, settings.admin_port)
         if settings.admin_socket:
             admin.append(listening.listen_unix(settings.admin_socket))
-    except (SnapshotError, listening.ListenError) as error:
+    except (SnapshotError, listening.ListenError, Unreadable) as error:
         return _refuse(str(error))
     _log.info(
         "listening",
         extra={
-            "traffic": [listening.shown(sock) for sock in slots[0]],
+            "traffic": [listening.shown(sock) for sock in listening.plain(slots[0], settings)],
+            "tls": [listening.shown(sock) for sock in listening.secure(slots[0], settings)],
             "admin": [listening.shown(sock) for sock in admin],
             "workers": settings.workers,
         },

@@ -27,6 +27,7 @@ from portico_dataplane.core.identifiers import (
     REST_BYTES,
     SHORT_BYTES,
     Chance,
+    Names,
     extended_id,
     rest_request_id,
 )
@@ -42,6 +43,7 @@ from portico_dataplane.http import answer
 from portico_dataplane.http.connection import ClientConnection
 from portico_dataplane.http.deadlines import Deadlines
 from portico_dataplane.http.flights import Flights
+from portico_dataplane.http.listeners import Listeners
 from portico_dataplane.http.pools import Upstreams
 from portico_dataplane.http.targets import Targets
 from portico_dataplane.policies.authorizer_answer import Answer
@@ -51,6 +53,7 @@ from portico_dataplane.telemetry.access_log import dev_line
 from portico_dataplane.telemetry.ports import LineSink, Meters
 from portico_dataplane.workers.accounting import Accounting
 from portico_ir.access import JwtAuthorizer
+from portico_ir.domains import DomainUnit
 from portico_ir.errors import ErrorKind
 from portico_ir.leases import Ask, Grant
 from portico_ir.model import EndpointSet, GatewayUnit, Snapshot
@@ -82,6 +85,7 @@ class Gateway:
         self.answers: AnswerCaches[Answer] = AnswerCaches()
         self.flights = Flights()
         self.chance = Chance(os.urandom)
+        self.names = Names(os.urandom)
         self.date = answer.Date()
         self.connections: set[ClientConnection] = set()
         self.in_flight = 0
@@ -97,7 +101,6 @@ class Gateway:
         self._ask = ask
         self._accounting: Accounting | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._servers: list[asyncio.Server] = []
         self._trusted: tuple[Network, ...] = ()
         self._idle = asyncio.Event()
         self._applying = asyncio.Lock()
@@ -109,6 +112,7 @@ class Gateway:
     deadlines: Deadlines
     lessee: Lessee
     keysets: KeySets
+    listeners: Listeners
     upstreams: Upstreams
     targets: Targets
 
@@ -126,18 +130,11 @@ class Gateway:
         counters = Counters(self.lessee.leases)
         outside = Outside(self.directory, self.keyring, self.tokens, self.answers, counters)
         self._builder = Builder(self._meters, self.targets, outside, logs=logs)
-        settings = self.settings
-
-        def accepted() -> ClientConnection:
-            return ClientConnection(self)
-
+        self.listeners = Listeners(self, self._domain)
         if sockets is None:
-            server = await loop.create_server(
-                accepted, settings.host or None, settings.port, backlog=settings.backlog
-            )
-            self._servers.append(server)
-            return
-        await self.listen(sockets)
+            await self.listeners.open_by_settings()
+        else:
+            await self.listeners.open(sockets)
 
     def _account(self, loop: asyncio.AbstractEventLoop) -> None:
         """Leases come from the supervisor; a gateway without one is its own."""
@@ -158,17 +155,16 @@ class Gateway:
 
     async def listen(self, sockets: Sequence[socket.socket]) -> None:
         """Accept on these too. A worker starts on none and listens once its snapshot serves."""
-        loop = asyncio.get_running_loop()
-        for listening in sockets:
-            server = await loop.create_server(
-                lambda: ClientConnection(self), sock=listening, backlog=self.settings.backlog
-            )
-            self._servers.append(server)
+        await self.listeners.open(sockets)
+
+    def _domain(self, server_name: str) -> DomainUnit | None:
+        found = self.holder.current.domains.find(server_name)
+        return found.unit if found is not None else None
 
     @property
     def port(self) -> int:
         """The port in use, when the settings asked for any."""
-        return int(self._servers[0].sockets[0].getsockname()[1])
+        return self.listeners.port
 
     async def apply(self, snapshot: Snapshot) -> Applied:
         """Build beside, swap once; units a refused API needs stay as they were."""
@@ -224,8 +220,7 @@ class Gateway:
 
     async def drain(self, seconds: float) -> None:
         """Stop accepting, let requests in flight take up to `seconds`, then cut and stop."""
-        for server in self._servers:
-            server.close()
+        self.listeners.close()
         self.begin_drain()
         self.closing = True
         for connection in list(self.connections):
@@ -240,8 +235,7 @@ class Gateway:
 
     async def stop(self) -> None:
         """End at once."""
-        for server in self._servers:
-            server.close()
+        self.listeners.abort()
         for connection in list(self.connections):
             connection.abort()
         self.keysets.close()
@@ -263,7 +257,12 @@ class Gateway:
             "upstream_connections_idle": idle,
             "refused_units": len(self._refused),
             "config_timestamp": self._applied_at,
+            **self.listeners.gauges(),
         }
+
+    def counters(self) -> dict[str, float]:
+        """What only grows, for metrics."""
+        return self.listeners.counters()
 
     @property
     def digest(self) -> str:
@@ -280,6 +279,10 @@ class Gateway:
     def jitter(self) -> float:
         """0.9 to 1.1: what should not happen to all at once."""
         return random.uniform(0.9, 1.1)
+
+    def trusts(self, peer: str) -> bool:
+        """Whether what this address says of others is believed."""
+        return _within(peer, self._trusted)
 
     def client_address(self, peer: str, headers: Headers) -> str:
         """The client's address: behind trusted proxies, the last one they did not make up."""

@@ -12,12 +12,12 @@ import asyncio
 import importlib
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Final, NamedTuple
 
 import msgspec
 
-from portico_dataplane.access_build import AccessBuilder, PackedKeys, Part, packed
+from portico_dataplane.access_build import AccessBuilder, Part, packed
 from portico_dataplane.class_build import ClassBuilder
 from portico_dataplane.core.context import compile_format
 from portico_dataplane.core.credentials import Credentials
@@ -25,6 +25,7 @@ from portico_dataplane.core.judgement import Policy
 from portico_dataplane.core.router import Router, RouterBuilder
 from portico_dataplane.core.templates import BadTemplate
 from portico_dataplane.core.verdicts import BufferedIntegration
+from portico_dataplane.domain_build import DomainBuilder
 from portico_dataplane.http.targets import Targets
 from portico_dataplane.integrations.function import FunctionIntegration
 from portico_dataplane.integrations.http import HttpForward, PreparedTarget
@@ -39,6 +40,7 @@ from portico_dataplane.policies.registry import (
 )
 from portico_dataplane.runtime import ApiRuntime, RouteRuntime, Runtime, StageRuntime
 from portico_dataplane.telemetry.ports import Meters
+from portico_dataplane.uses import Uses
 from portico_ir import codec, invariants
 from portico_ir.access import Authorizer, JwtAuthorizer
 from portico_ir.model import (
@@ -54,7 +56,6 @@ from portico_ir.model import (
     Snapshot,
     Stage,
     StoreUnit,
-    Target,
     Unit,
 )
 
@@ -123,16 +124,21 @@ class Builder:
         self._apis: dict[str, _ApiBuild] = {}
         self._owners: dict[str, str] = {}
         """Host to the API that has it in the current manifest."""
+        self._uses = Uses()
         self._class = ClassBuilder(outside.counters.leases)
         self._access = AccessBuilder(self._breathe)
-        self.authorizers: frozenset[Authorizer] = frozenset()
-        """Of every API that the last build put in place."""
+        self._domains = DomainBuilder(self._breathe)
         self._pause_at = 0.0
 
     @property
     def store(self) -> StoreUnit:
         """Where leases are settled."""
         return self._class.store
+
+    @property
+    def authorizers(self) -> frozenset[Authorizer]:
+        """Of every API that the last build put in place."""
+        return self._uses.authorizers
 
     async def build(self, snapshot: Snapshot) -> Built:
         """What `snapshot.manifest` makes; units it lacks are those of the one before."""
@@ -146,6 +152,7 @@ class Builder:
         units = await self._decode(manifest, snapshot.units, refused)
         self._class.take(manifest, units, refused)
         await self._access.build(manifest, units, refused)
+        await self._domains.build(manifest, units, refused)
         apis: dict[str, _ApiBuild] = {}
         self._owners = {}
         for unit_id in sorted(manifest.units):
@@ -162,7 +169,7 @@ class Builder:
                 built = before
             if built is not None:
                 apis[unit_id] = built
-        await self._forget(manifest, units, apis)
+        await self._forget(manifest, units, apis, refused)
         self._apis = apis
         return self._built(digest, apis, refused)
 
@@ -211,11 +218,7 @@ class Builder:
                 raise Refusal(shard, refused[shard])
         digest = manifest.units[unit_id]
         before = self._apis.get(unit_id)
-        mine: dict[str, Unit] = {}
-        for shard in shard_ids:
-            part = units.get(shard)
-            if part is not None and not isinstance(part, PackedKeys):
-                mine[shard] = part
+        mine = {shard: part for shard in shard_ids if isinstance(part := units.get(shard), Unit)}
         if self._class.afresh:
             before = None
         if (
@@ -227,11 +230,12 @@ class Builder:
         for violation in invariants.check_api(unit_id, unit, mine):
             raise Refusal(violation.unit, violation.message)
         routes: dict[str, RoutesUnit] = {}
+        known = before.routes if before is not None and before.unit.kind is unit.kind else {}
         for shard, routes_unit in mine.items():
             assert isinstance(routes_unit, RoutesUnit)  # check_api saw to it
             routes[shard] = routes_unit
-            if before is None or before.routes.get(shard) is not routes_unit:
-                for violation in invariants.check_routes(shard, routes_unit, unit):
+            if (old := known.get(shard)) is not routes_unit:
+                for violation in invariants.check_routes(shard, routes_unit, unit, old):
                     raise Refusal(violation.unit, violation.message)
                 await self._load(routes_unit)
                 await self._breathe()
@@ -345,7 +349,11 @@ class Builder:
         return RouteRuntime(route, forward, buffered, broken, meter, target, chain)
 
     async def _forget(
-        self, manifest: Manifest, units: dict[str, Part], apis: dict[str, _ApiBuild]
+        self,
+        manifest: Manifest,
+        units: dict[str, Part],
+        apis: dict[str, _ApiBuild],
+        refused: Collection[str],
     ) -> None:
         """Drop what neither this manifest nor a kept previous version needs."""
         digests = set(manifest.units.values())
@@ -353,32 +361,18 @@ class Builder:
             digests.add(built.digest)
             for stage in built.stages.values():
                 digests.update(stage.shards.values())
-        kept = self._access.units
+        kept = self._access.units | self._domains.units
         self._decoded = {
             digest: unit
             for digest, unit in self._decoded.items()
             if digest in digests or unit is self._class.gateway or id(unit) in kept
         }
-        used: set[Target] = set()
-        changed = self._apis.keys() != apis.keys() or any(
-            self._apis.get(unit_id) is not built for unit_id, built in apis.items()
-        )
-        if not changed:
-            return
-        authorizers: set[Authorizer] = set()
-        for built in apis.values():
-            for routes in built.routes.values():
-                authorizers.update(routes.authorizers.values())
-                for route in routes.routes:
-                    integration = route.integration
-                    if isinstance(integration, HttpProxy):
-                        used.update(integration.targets)
-                    elif isinstance(integration, LambdaProxy):
-                        used.add(integration.target)
-                await self._breathe()
-        used.update(each.target for each in authorizers if not isinstance(each, JwtAuthorizer))
-        self.authorizers = frozenset(authorizers)
-        self._targets.retain(used)
+        routes = (unit for built in apis.values() for unit in built.routes.values())
+        unused = await self._uses.place(routes, self._breathe)
+        if refused:  # What is refused may have prepared what nobody counts.
+            self._targets.retain(self._uses.targets)
+        else:
+            self._targets.release(unused)
 
     def _assemble(self, digest: str, apis: dict[str, _ApiBuild]) -> Runtime:
         hosts = {host: apis[owner].runtime for host, owner in self._owners.items()}
@@ -392,6 +386,8 @@ class Builder:
             hosts,
             {built.unit.api_id: built.runtime for built in apis.values()},
             sole.runtime if sole is not None else None,
+            self._domains.current,
+            {unit_id: built.runtime for unit_id, built in apis.items()},
         )
 
     async def _breathe(self) -> None:

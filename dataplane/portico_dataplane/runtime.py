@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from portico_dataplane.core.domains import NO_DOMAINS, Domains
 from portico_dataplane.core.messages import Outcome, Request
 from portico_dataplane.core.router import Router
 from portico_dataplane.core.verdicts import BufferedIntegration, RequestPolicy
@@ -96,7 +97,7 @@ class ApiRuntime:
 class Runtime:
     """One configuration."""
 
-    __slots__ = ("apis", "digest", "gateway", "hosts", "sole")
+    __slots__ = ("apis", "digest", "domains", "gateway", "hosts", "sole", "units")
 
     def __init__(
         self,
@@ -105,6 +106,8 @@ class Runtime:
         hosts: dict[str, ApiRuntime],
         apis: dict[str, ApiRuntime],
         sole: ApiRuntime | None,
+        domains: Domains = NO_DOMAINS,
+        units: dict[str, ApiRuntime] | None = None,
     ) -> None:
         self.digest = digest
         """Of the manifest as sent."""
@@ -115,3 +118,7 @@ class Runtime:
         """apiId to API."""
         self.sole = sole
         """Takes unknown hosts in development with one API."""
+        self.domains = domains
+        """Hosts of one's own; a default endpoint's host comes first."""
+        self.units = units or {}
+        """Unit id to API: what domains name."""

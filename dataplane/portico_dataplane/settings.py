@@ -19,6 +19,9 @@ AccessLog = Literal["off", "stage", "dev"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 
 _MAX_WORKERS = 512
+_TLS_PORT = 8443
+_AS_PORT = -1
+"""Not given: 8443, or a free one where the traffic port is a free one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +33,17 @@ class Settings:
     """Address or name to listen on; empty: every address, IPv4 and IPv6."""
     port: int = 8080
     """Traffic port; 0 asks the system for a free one."""
+    tls_port: int | None = None
+    """Port where TLS ends here; 0 asks the system for a free one; None: there is none."""
+    proxy_protocol: bool = False
+    """Both ports: a load balancer among `trustedProxies` names the client first; nobody else is
+    let in."""
+    tls_certificate: str = ""
+    """File of the certificate shown to names that no domain has one for; read when it changes."""
+    tls_key: str = ""
+    """File of its key."""
+    tls_self_signed: bool = False
+    """Those names get a certificate that nobody signed (development)."""
     admin_host: str = "127.0.0.1"
     """Address of the admin port. Elsewhere than on loopback it serves probes and metrics only."""
     admin_port: int = 9901
@@ -92,6 +106,10 @@ class Settings:
     """A connection is closed politely after about this long (± 10 %), so that load evens out."""
     max_connection_requests: int = 100_000
     """And after about this many requests."""
+    tls_max_handshakes: int = 1_024
+    """TLS connections per worker that may be in their handshake; beyond, new ones are cut."""
+    tls_contexts: int = 1_024
+    """Certificates kept ready per worker; one that was not asked for longest is read again."""
     backlog: int = 2_048
     """Connections the kernel queues per worker."""
 
@@ -141,6 +159,12 @@ def parse(argv: Sequence[str], environ: Mapping[str, str]) -> Settings:
         parser.error(f"PORTICO_LOG must be one of {', '.join(get_args(LogLevel))}, not {level!r}")
     if given.port == given.admin_port != 0:
         parser.error("--admin-port must differ from --port: it is never served with traffic")
+    if given.tls_port == _AS_PORT:
+        given.tls_port = 0 if given.port == 0 else _TLS_PORT
+    if given.tls_port and given.tls_port in (given.port, given.admin_port):
+        parser.error(f"--tls-port must differ from the other ports, not {given.tls_port}")
+    if bool(given.tls_certificate) != bool(given.tls_key):
+        parser.error("--tls-certificate and --tls-key go together")
     if given.operators and not (given.token_file and given.ca_file):
         parser.error("--operator needs --token-file and --ca-file")
     given.operators = tuple(given.operators)
@@ -161,6 +185,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_sources(parser, default)
     add("--host", default=default.host, help="address to listen on (default: all)")
     add("--port", type=_port, default=default.port, help="traffic port (default: 8080)")
+    _add_tls(parser)
     add(
         "--workers",
         type=_workers,
@@ -195,6 +220,30 @@ def _parser() -> argparse.ArgumentParser:
         help="bound of metric cardinality (default: 10000)",
     )
     return parser
+
+
+def _add_tls(parser: argparse.ArgumentParser) -> None:
+    """How TLS is served, and what stands in front."""
+    add = parser.add_argument
+    add(
+        "--tls-port",
+        type=tls_port,
+        default=_AS_PORT,
+        metavar="PORT",
+        help="TLS port; `off`: none (default: 8443; with --port 0 a free one)",
+    )
+    add(
+        "--tls-certificate",
+        default="",
+        metavar="FILE",
+        help="certificate (PEM) for names that no DomainName has one for",
+    )
+    add("--tls-key", default="", metavar="FILE", help="its key (PEM)")
+    add(
+        "--proxy-protocol",
+        action="store_true",
+        help="take the client's address from the PROXY protocol of trustedProxies; refuse others",
+    )
 
 
 def _add_sources(parser: argparse.ArgumentParser, default: Settings) -> None:
@@ -238,6 +287,11 @@ def _port(text: str) -> int:
     if not text.isascii() or not text.isdigit() or int(text) > 65_535:
         raise argparse.ArgumentTypeError(f"{text!r} is not a port (0 to 65535)")
     return int(text)
+
+
+def tls_port(text: str) -> int | None:
+    """A port, or None for `off` and nothing."""
+    return None if text in ("", "off") else _port(text)
 
 
 def _operator(text: str) -> str:

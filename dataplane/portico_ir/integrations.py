@@ -5,7 +5,7 @@ Called like `model.py`, whose routes hold these.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, assert_never
 
 from portico_ir.policies import Struct
 from portico_ir.targets import Target
@@ -132,3 +132,16 @@ class Broken(Struct, frozen=True, kw_only=True, tag_field="type", tag="broken"):
 
 
 Integration = HttpProxy | LambdaProxy | Mock | Broken
+
+
+def targets_of(integration: Integration) -> tuple[Target, ...]:
+    """Whom it may call."""
+    match integration:
+        case HttpProxy(targets=targets):
+            return targets
+        case LambdaProxy(target=target):
+            return (target,)
+        case Mock() | Broken():
+            return ()
+        case _:
+            assert_never(integration)

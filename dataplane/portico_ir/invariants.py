@@ -7,15 +7,18 @@ previous version of those.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
+from portico_ir.domains import Mapping as DomainMapping
+from portico_ir.domains import Rule
 from portico_ir.model import (
     MAX_ROUTES_PER_UNIT,
     ApiKind,
     ApiUnit,
     Broken,
     DefaultMatch,
+    DomainUnit,
     GatewayUnit,
     HttpProxy,
     HttpSegments,
@@ -46,6 +49,7 @@ def check(units: Mapping[str, Unit]) -> list[Violation]:
     """Every violation, in the order of unit ids; empty means the set may be built."""
     found: list[Violation] = []
     hosts: dict[str, str] = {}
+    domains: dict[str, str] = {}
     for unit_id in sorted(units):
         unit = units[unit_id]
         if isinstance(unit, ApiUnit):
@@ -57,6 +61,9 @@ def check(units: Mapping[str, Unit]) -> list[Violation]:
                 found += check_routes(unit_id, unit, api)
             else:
                 found.append(Violation(unit_id, f"unit {unit.api} is missing"))
+        elif isinstance(unit, DomainUnit):
+            found += check_domain(unit_id, unit, domains)
+            found += _check_targets(unit_id, unit, units)
         else:
             found += _check_name(unit_id, unit)
     return found
@@ -81,18 +88,59 @@ def _check_name(
     return [] if fits else [Violation(unit_id, f"the {name} unit must have the id {wanted}")]
 
 
+def check_domain(unit_id: str, unit: DomainUnit, owners: dict[str, str]) -> list[Violation]:
+    """A domain by itself; hosts of a good one are entered among `owners`, all or none.
+
+    Which APIs there are is not looked at: one that a data plane lacks answers 500 there.
+    """
+    found: list[Violation] = []
+    if not unit_id.startswith("domain/"):
+        wanted = "the domain unit must have the id 'domain/<namespace>/<name>'"
+        found.append(Violation(unit_id, wanted))
+    found += _host_faults(unit_id, unit.hosts, owners)
+    keys = [mapping.key for mapping in unit.mappings]
+    if len(set(keys)) != len(keys):
+        found.append(Violation(unit_id, "two mappings have one key"))
+    priorities = [rule.priority for rule in unit.rules]
+    if priorities != sorted(set(priorities)):
+        found.append(Violation(unit_id, "rules are not in the order of different priorities"))
+    if not found:
+        owners.update(dict.fromkeys(unit.hosts, unit_id))
+    return found
+
+
+def _check_targets(
+    unit_id: str, domain: DomainUnit, units: Mapping[str, Unit]
+) -> Iterator[Violation]:
+    """What a compiler's whole set of units must hold beyond `check_domain`."""
+    targets: tuple[DomainMapping | Rule, ...] = (*domain.mappings, *domain.rules)
+    for target in targets:
+        api = units.get(target.api)
+        if target.broken:
+            continue
+        if not isinstance(api, ApiUnit):
+            yield Violation(unit_id, f"unit {target.api} is missing")
+        elif target.stage not in [stage.name for stage in api.stages]:
+            yield Violation(unit_id, f"{target.api} has no stage {target.stage!r}")
+
+
 def check_hosts(unit_id: str, api: ApiUnit, owners: dict[str, str]) -> list[Violation]:
     """The hosts of one API; good ones are entered among `owners`, all or none."""
-    found: list[Violation] = []
-    for host in api.hosts:
-        owner = owners.get(host, unit_id)
-        if owner != unit_id:
-            found.append(Violation(unit_id, f"host {host!r} belongs to {owner}"))
-        if host != host.lower():
-            found.append(Violation(unit_id, f"host {host!r} is not lower case"))
+    found = list(_host_faults(unit_id, api.hosts, owners))
     if not found:
         owners.update(dict.fromkeys(api.hosts, unit_id))
     return found
+
+
+def _host_faults(
+    unit_id: str, hosts: Iterable[str], owners: Mapping[str, str]
+) -> Iterator[Violation]:
+    for host in hosts:
+        owner = owners.get(host, unit_id)
+        if owner != unit_id:
+            yield Violation(unit_id, f"host {host!r} belongs to {owner}")
+        if host != host.lower():
+            yield Violation(unit_id, f"host {host!r} is not lower case")
 
 
 def check_api(unit_id: str, api: ApiUnit, units: Mapping[str, Unit]) -> list[Violation]:
@@ -111,16 +159,24 @@ def check_api(unit_id: str, api: ApiUnit, units: Mapping[str, Unit]) -> list[Vio
     return found
 
 
-def check_routes(unit_id: str, unit: RoutesUnit, api: ApiUnit) -> list[Violation]:
-    """One shard of `api`, by itself."""
+def check_routes(
+    unit_id: str, unit: RoutesUnit, api: ApiUnit, known: RoutesUnit | None = None
+) -> list[Violation]:
+    """One shard of `api`, by itself; routes that are as in `known`, which was checked for an API
+    of this kind, are not looked at again."""
     found: list[Violation] = []
     if len(unit.routes) > MAX_ROUTES_PER_UNIT:
         found.append(Violation(unit_id, f"{len(unit.routes)} routes in one unit"))
+    checked: dict[str, Route] = {}
+    if known is not None and known.authorizers.keys() <= unit.authorizers.keys():
+        checked = {route.key: route for route in known.routes}
     seen: set[str] = set()
     for route in unit.routes:
         if route.key in seen:
             found.append(Violation(unit_id, f"two routes have the key {route.key!r}"))
         seen.add(route.key)
+        if checked.get(route.key) == route:
+            continue
         message = _route_fault(route, api.kind) or _authorizer_fault(route, unit)
         if message:
             found.append(Violation(unit_id, f"route {route.key!r}: {message}"))

@@ -14,6 +14,7 @@ from typing import Literal
 import msgspec
 
 from portico_ir.access import ApiKey, Authorizer, Bucket, Plan, PolicyDocument, Signer
+from portico_ir.domains import DomainUnit as DomainUnit
 from portico_ir.integrations import Broken as Broken
 from portico_ir.integrations import FromContext as FromContext
 from portico_ir.integrations import FromLiteral as FromLiteral
@@ -127,6 +128,8 @@ class GatewayUnit(Struct, frozen=True, kw_only=True, tag_field="unit", tag="gate
     """Unit id of the API that an unknown host reaches (development with just one API)."""
     account_throttle: Bucket | None = None
     """What all requests of all APIs pass last (AWS §3.18); absent: no bound."""
+    https_port: int = 443
+    """Where clients reach https: domains that send them there say so."""
 
 
 class AccessLog(Struct, frozen=True, kw_only=True):
@@ -248,7 +251,9 @@ class StoreUnit(Struct, frozen=True, kw_only=True, tag_field="unit", tag="store"
     """Store away: live on the last shares; otherwise refuse."""
 
 
-Unit = GatewayUnit | ApiUnit | RoutesUnit | KeysUnit | PlansUnit | SignersUnit | StoreUnit
+Unit = (
+    GatewayUnit | ApiUnit | RoutesUnit | KeysUnit | PlansUnit | SignersUnit | StoreUnit | DomainUnit
+)
 
 
 # --- routes -------------------------------------------------------------------------------

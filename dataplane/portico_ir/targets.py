@@ -5,9 +5,12 @@ Called like `model.py`, which is made of these; the data plane resolves them at 
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
 from portico_ir.policies import Struct
+
+DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+"""By scheme (RFC 9110 §4.2)."""
 
 
 class ServiceTarget(Struct, frozen=True, kw_only=True, tag_field="target", tag="service"):

@@ -37,6 +37,9 @@ class Options(NamedTuple):
     host: str
     port: int
     admin_port: int
+    tls_port: int | None
+    """None: no https."""
+    self_signed: bool
     workers: int
     backends: str | None
     base_domain: str
@@ -53,6 +56,8 @@ async def _serve(options: Options) -> int:
         host=options.host,
         port=options.port,
         admin_port=options.admin_port,
+        tls_port=options.tls_port,
+        tls_self_signed=options.self_signed,
         workers=options.workers,
         access_log="dev",
         log_level="warning",
@@ -67,7 +72,7 @@ async def _serve(options: Options) -> int:
     except ListenError as error:
         print(f"portico dev: {error}", file=sys.stderr)
         return 1
-    session = _Session(options, ports, engine.make(settings, ports))
+    session = _Session(options, ports, engine.make(ports.settings, ports))
     try:
         return await session.run(stop)
     finally:
@@ -90,6 +95,7 @@ class _Session:
             sole_api_fallback=True,
             egress_open=True,
             port=ports.traffic_port,
+            tls_port=ports.tls_port,
         )
         self._shown: overview.State | None = None
         self._reported: dict[str, Problem] = {}
@@ -159,7 +165,10 @@ class _Session:
         overview.everything(printer, state)
         printer.line(overview.summary(configuration))
         port = self._ports.traffic_port
-        printer.line(f"serving http://localhost:{port}, admin on port {self._ports.admin_port}")
+        secure = self._ports.tls_port
+        https = f" and https://localhost:{secure}" if secure is not None else ""
+        admin = self._ports.admin_port
+        printer.line(f"serving http://localhost:{port}{https}, admin on port {admin}")
         curl = overview.curl_line(configuration, port)
         if curl:
             printer.line(f"try: {printer.paint(curl, 'bold')}")

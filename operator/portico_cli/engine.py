@@ -18,7 +18,8 @@ from portico_cli.dev_usage import DevUsage
 from portico_dataplane.admin import AdminServer, AdminSource
 from portico_dataplane.app import Gateway
 from portico_dataplane.settings import Settings
-from portico_dataplane.telemetry.access_log import BatchedLines, LineWriter
+from portico_dataplane.telemetry.access_log import BatchedLines
+from portico_dataplane.telemetry.line_writer import LineWriter
 from portico_dataplane.telemetry.meters import StageMeters
 from portico_dataplane.workers import sockets as listening
 from portico_dataplane.workers.accounting import Accounting
@@ -57,9 +58,8 @@ class Ports:
     """The listening sockets of one dev. `ListenError` names a port that cannot be had."""
 
     def __init__(self, settings: Settings) -> None:
-        self.slots = listening.listen(
-            settings.host, settings.port, settings.workers, settings.backlog
-        )
+        self.settings, self.slots = listening.listen_for(settings)
+        """Settings with the ports that were to be any, and sockets by worker."""
         try:
             self.admin = listening.listen_once(settings.admin_host, settings.admin_port)
         except listening.ListenError:
@@ -70,6 +70,11 @@ class Ports:
     def traffic_port(self) -> int:
         """The port in use, when any was asked for."""
         return _port(self.slots[0][0])
+
+    @property
+    def tls_port(self) -> int | None:
+        """The same, of the TLS port; None: there is none."""
+        return self.settings.tls_port
 
     @property
     def admin_port(self) -> int:
@@ -128,7 +133,11 @@ class _OneProcess(_Parts):
         self._lines = BatchedLines(self._writer.put)
         self._gateway = Gateway(settings, meters=meters, lines=self._lines)
         self._view = SingleProcess(
-            self._gateway.gauges, meters, self._lines, self._gateway.answers.flush
+            self._gateway.gauges,
+            meters,
+            self._lines,
+            self._gateway.answers.flush,
+            self._gateway.counters,
         )
         self._listens = False
 

@@ -20,6 +20,7 @@ from portico_dataplane.core.verdicts import Respond
 from portico_dataplane.http.head import RequestHead
 from portico_dataplane.integrations.http import HttpForward, Unforwardable
 from portico_dataplane.runtime import RouteRuntime
+from portico_ir.integrations import targets_of
 from portico_ir.model import (
     Broken,
     Endpoint,
@@ -91,6 +92,8 @@ def _document(explained: Explained, found: Configuration) -> dict[str, Any]:
         name, api_id = f"{unit.namespace}/{unit.name}", unit.api_id
         by = explained.found_by
         document["api"] = {"name": name, "kind": str(unit.kind), "apiId": api_id, "foundBy": by}
+    if explained.domain:
+        document["domain"] = explained.domain
     if explained.stage is not None and explained.request is not None:
         stage = explained.stage.stage
         document["stage"] = {"name": stage.name, "path": explained.request.path}
@@ -114,7 +117,7 @@ def _route(
     }
     if explained.decided.decisions:
         said["decisions"] = [one._asdict() for one in explained.decided.decisions]
-    said["upstreams"] = [_target(target, found) for target in _targets(spec.integration)]
+    said["upstreams"] = [_target(target, found) for target in targets_of(spec.integration)]
     if route.broken or explained.decided.refusal is not None:
         return said
     try:
@@ -177,18 +180,6 @@ def _integration(integration: Integration) -> dict[str, Any]:
         case _:
             assert_never(integration)
     return said
-
-
-def _targets(integration: Integration) -> tuple[Target, ...]:
-    match integration:
-        case HttpProxy(targets=targets):
-            return targets
-        case LambdaProxy(target=target):
-            return (target,)
-        case Mock() | Broken():
-            return ()
-        case _:
-            assert_never(integration)
 
 
 def _target(target: Target, found: Configuration) -> dict[str, Any]:
@@ -275,6 +266,8 @@ def _origin(target: Target, found: Configuration) -> str:
 def _print(printer: Printer, document: dict[str, Any]) -> None:
     request = document["request"]
     rows = [("request", f"{request['method']} {request['host']}{request['target']}")]
+    if domain := document.get("domain"):
+        rows.append(("domain", _domain_text(domain)))
     if api := document.get("api"):
         rows.append(("api", f"{api['name']} ({api['kind']}, {api['apiId']}), by {api['foundBy']}"))
     if stage := document.get("stage"):
@@ -304,6 +297,14 @@ def _print(printer: Printer, document: dict[str, Any]) -> None:
         printer.table(head, rows_)
         if len(others) > MOST_OTHERS:
             printer.line(f"… and {count(len(others) - MOST_OTHERS, 'more route')}", "dim")
+
+
+def _domain_text(domain: dict[str, Any]) -> str:
+    asks = "; asks for a client certificate, taken as given" if domain["clientCertificate"] else ""
+    if domain["rule"]:
+        return f"{domain['name']}, its rule of priority {domain['rule']}{asks}"
+    path = f"/{domain['basePath']}" if domain["basePath"] else "the empty key"
+    return f"{domain['name']}, mapping {path}{asks}" if domain["mapped"] else domain["name"]
 
 
 def _decision_text(decision: dict[str, Any]) -> str:

@@ -17,19 +17,23 @@ from portico_cli.asking import Outside
 from portico_cli.chain import Decided, decide
 from portico_cli.release import version
 from portico_dataplane.app import Gateway
-from portico_dataplane.arrival import LOCAL_PATHS, api_of, overridden, stage_of
+from portico_dataplane.arrival import LOCAL_PATHS, Turned, arrive, overridden, stage_of
 from portico_dataplane.core.caller import Caller
 from portico_dataplane.core.identifiers import TRACE_BYTES, trace_id
 from portico_dataplane.core.messages import Request
 from portico_dataplane.core.router import Miss
+from portico_dataplane.core.tls_facts import ClientCertificate, TlsFacts
 from portico_dataplane.http.head import RequestHead, parse
-from portico_dataplane.runtime import ApiRuntime, RouteRuntime, StageRuntime
+from portico_dataplane.runtime import ApiRuntime, RouteRuntime, Runtime, StageRuntime
 from portico_dataplane.settings import Settings
 from portico_dataplane.telemetry.meters import StageMeters
 from portico_ir.errors import ErrorKind
 from portico_ir.model import ApiKind, Snapshot
 
 _SCHEME = re.compile(r"https?://", re.IGNORECASE)
+_ANYBODY = ClientCertificate(
+    pem="", subject="", issuer="", serial="", not_before="", not_after="", line=b""
+)
 
 
 class Asked(NamedTuple):
@@ -65,6 +69,27 @@ class Asked(NamedTuple):
         cut = min((at for at in (rest.find("/"), rest.find("?")) if at >= 0), default=len(rest))
         return rest[:cut], rest[cut:]
 
+    def handshake(self, runtime: Runtime) -> TlsFacts | None:
+        """That of the connection: a URL says so; without a scheme a domain's certificate does.
+
+        A client certificate that is asked for is taken as given.
+        """
+        name = self.host.partition(":")[0].lower()
+        domain = runtime.domains.find(name)
+        secure = domain is not None and domain.unit.certificate is not None
+        given = _SCHEME.match(self.url)
+        if given is not None:
+            secure = given[0].lower() == "https://"
+        if not secure:
+            return None
+        mutual = domain is not None and domain.unit.mutual is not None
+        return TlsFacts(
+            server_name=name,
+            version="TLSv1.3",
+            cipher="",
+            client_certificate=_ANYBODY if mutual else None,
+        )
+
     def head(self) -> bytes:
         """The bytes of the head, without its empty line."""
         others = [(n, v) for n, v in self.headers if n.lower() != "host"]
@@ -96,6 +121,8 @@ class Explained:
         """Why it gets no further; empty when a backend would be called."""
         self.hosts: list[str] = []
         """Where APIs answer; told when the host is unknown."""
+        self.domain: dict[str, Any] = {}
+        """The DomainName that the host belongs to, and what of it matched."""
         self.api: ApiRuntime | None = None
         self.found_by = ""
         self.stage: StageRuntime | None = None
@@ -145,21 +172,43 @@ def _follow(gateway: Gateway, explained: Explained) -> Explained:
     explained.head = head
     request = explained.request = _request(gateway, head)
     runtime = gateway.holder.current
-    domain = head.fields.domain
-    api, path, named = api_of(runtime, domain, head.path)
-    if named:
+    host = head.fields.domain
+    request.tls = explained.asked.handshake(runtime)
+    api, path, named = arrive(runtime, request, head.path)
+    explained.domain = _domain(runtime, request)
+    if isinstance(api, Turned):
+        if api.kind is ErrorKind.UNKNOWN_HOST:
+            explained.hosts = sorted(runtime.hosts)
+            return explained.refuse(api.kind, f"no API answers at {host!r}")
+        if api.location:
+            return explained.refuse(None, f"the client is sent to {api.location}")
+        return explained.refuse(api.kind, api.why)
+    if request.mapped:
+        explained.found_by = f"its domain {host}"
+    elif named:
         explained.found_by = f"its apiId in {LOCAL_PATHS}"
-    elif domain in runtime.hosts:
-        explained.found_by = f"its host {domain}"
+    elif host in runtime.hosts:
+        explained.found_by = f"its host {host}"
     else:
-        explained.found_by = f"being the only one ({domain} is no API's host)"
-    if api is None:
-        explained.hosts = sorted(runtime.hosts)
-        return explained.refuse(ErrorKind.UNKNOWN_HOST, f"no API answers at {domain!r}")
+        explained.found_by = f"being the only one ({host} is no API's host)"
     explained.api = api
     request.api = api.unit
     request.method = overridden(head.method, head.fields.method_override, api.unit.kind)
     return _through_api(explained, api, request, path, named)
+
+
+def _domain(runtime: Runtime, request: Request) -> dict[str, Any]:
+    host = request.domain_name
+    domain = runtime.domains.find(host) if host not in runtime.hosts else None
+    if domain is None:
+        return {}
+    return {
+        "name": domain.unit.object,
+        "mapped": request.mapped,
+        "basePath": request.base_path,
+        "rule": request.routing_rule,
+        "clientCertificate": domain.unit.mutual is not None,
+    }
 
 
 def _request(gateway: Gateway, head: RequestHead) -> Request:
@@ -184,7 +233,7 @@ def _request(gateway: Gateway, head: RequestHead) -> Request:
 def _through_api(
     explained: Explained, api: ApiRuntime, request: Request, path: str, named: str
 ) -> Explained:
-    if api.unit.disable_default_endpoint:
+    if api.unit.disable_default_endpoint and not request.mapped:
         why = "disableExecuteApiEndpoint: the default endpoint refuses"
         return explained.refuse(ErrorKind.DEFAULT_ENDPOINT_DISABLED, why)
     stage, request.path = stage_of(api, path, named)

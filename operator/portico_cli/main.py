@@ -157,6 +157,17 @@ def _add_dev(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--admin-port", type=_port, default=9901, help="default: 9901; 0: a free one"
     )
+    command.add_argument(
+        "--tls-port",
+        type=_port,
+        help="serve https here too; 0: a free one (default: no https)",
+    )
+    command.add_argument(
+        "--self-signed",
+        action="store_true",
+        help="https also for hosts without a certificate, by one that nobody signed "
+        "(--tls-port defaults to 8443 then)",
+    )
     command.add_argument("--workers", type=_workers, default=1, metavar="N", help="default: 1")
 
 
@@ -285,6 +296,11 @@ def _dev(options: argparse.Namespace) -> int:
         options.usage_error("dev reads files again as they change; standard input cannot")
     if options.port == options.admin_port != 0:
         options.usage_error("--admin-port must differ from --port")
+    tls_port = options.tls_port
+    if tls_port is None and options.self_signed:
+        tls_port = 8443
+    if tls_port and tls_port in (options.port, options.admin_port):
+        options.usage_error(f"--tls-port must differ from the other ports, not {tls_port}")
     paths = tuple(_existing(options))
 
     from portico_cli import dev
@@ -295,6 +311,8 @@ def _dev(options: argparse.Namespace) -> int:
             host=options.host,
             port=options.port,
             admin_port=options.admin_port,
+            tls_port=tls_port,
+            self_signed=options.self_signed,
             workers=options.workers,
             backends=options.backends,
             base_domain=options.base_domain,

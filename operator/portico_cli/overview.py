@@ -57,6 +57,8 @@ def _cells(
     resolved = by_type.get(ConditionType.RESOLVED_REFS)
     messages = [f"{c.reason}: {c.message}" for c in conditions if c.status != "True" and c.message]
     unit = f"/{ref.namespace}/{ref.kind}/{ref.name}"
+    if ref.kind == "DomainName":
+        unit = f"domain/{ref.namespace}/{ref.name}"
     reasons = [reason for name, reason in refused.items() if unit in f"{name}/"]
     programmed = "False" if reasons or idle else "True"
     if idle and not any(idle in message for message in messages):

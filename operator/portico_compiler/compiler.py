@@ -17,6 +17,7 @@ from portico_compiler.manifests.kinds import KINDS
 from portico_compiler.memo import Memo
 from portico_compiler.passes import table
 from portico_compiler.passes.accept import accept
+from portico_compiler.passes.api_mappings import Apis
 from portico_compiler.passes.apis import claim
 from portico_compiler.passes.assemble import assemble
 from portico_compiler.passes.authorizers import attach
@@ -27,6 +28,7 @@ from portico_compiler.passes.consequences import consequences
 from portico_compiler.passes.credentials import Credentials
 from portico_compiler.passes.deployed import DeploymentReport
 from portico_compiler.passes.deployments import Deployments
+from portico_compiler.passes.domain_units import DomainUnits
 from portico_compiler.passes.domains import claim_domains
 from portico_compiler.passes.endpoints import endpoints
 from portico_compiler.passes.gateway import ground
@@ -70,7 +72,7 @@ def compile(world: World, memo: Memo | None = None) -> Compiled:  # noqa: A001
     inventory = Inventory(documents, managed_slices_only=settings.mode == "cluster")
     base = ground(inventory, settings)
     claims = claim(inventory, base)
-    domains = claim_domains(inventory, base, world.namespaces)
+    claimed = claim_domains(inventory, base, world.namespaces)
     known = frozenset(d.ref for kind in API_KINDS for d in inventory.of_kind(kind))
     deployments = Deployments(inventory, claims.plans, known, memo)
     stages = stages_of(inventory, claims.plans, known, deployments)
@@ -91,18 +93,26 @@ def compile(world: World, memo: Memo | None = None) -> Compiled:  # noqa: A001
         if not settings.classes or plan.class_name in settings.classes
     ]
     credentials = Credentials(inventory, claims.plans, known, stages.plans, base, settings, memo)
+    goals = Apis(claims.plans, known, stages.plans)
+    domains = DomainUnits(claimed, goals, inventory, world.namespaces, settings, memo)
     upstreams = frozenset().union(*(api.upstreams for api in apis))
     reachable = endpoints(sorted(upstreams, key=lambda u: u.id), inventory, settings, memo)
 
     def snapshot(name: str, own: list[CompiledApi]) -> Snapshot:
         on = base.for_data_plane(name)
         units = credentials.units(name, [api.plan for api in own], on)
-        return assemble(on.unit, own, units, reachable, settings)
+        return assemble(on.unit, own, {**units, **domains.units(name)}, reachable, settings)
 
     snapshots = {name: snapshot(name, own) for name, own in _by_data_plane(apis, settings).items()}
 
     problems = [p for d in documents for p in d.problems]
-    problems += (*base.problems, *claims.problems, *domains, *stages.problems, *groups.problems)
+    problems += (
+        *base.problems,
+        *claims.problems,
+        *domains.problems,
+        *stages.problems,
+        *groups.problems,
+    )
     problems += (*guards.problems, *credentials.problems)
     problems += [p for api in apis for p in api.problems]
     under = Ground(inventory, groups, problems, settings)
@@ -110,7 +120,7 @@ def compile(world: World, memo: Memo | None = None) -> Compiled:  # noqa: A001
     problems += deployed.problems
     memo.close()
     classes = partial(class_names, documents, base)
-    report = _report(documents, problems, apis, world, classes)
+    report = _report(documents, problems, apis, domains, world, classes)
     return Compiled(snapshots, report, deployed, credentials.wanted)
 
 
@@ -128,6 +138,7 @@ def _report(
     documents: list[Document],
     problems: list[Problem],
     apis: list[CompiledApi],
+    domains: DomainUnits,
     world: World,
     classes: Callable[[], Mapping[ObjectRef, str]],
 ) -> Report:
@@ -142,7 +153,10 @@ def _report(
                 KINDS[object_.ref.kind].ours,
             )
 
-    addresses: Mapping[ObjectRef, tuple[str, ...]] = table.addresses(apis, world.settings)
+    addresses: Mapping[ObjectRef, tuple[str, ...]] = {
+        **table.addresses(apis, world.settings),
+        **domains.addresses(),
+    }
 
     def rows() -> Iterator[RouteRow]:
         return table.rows(apis, world.settings)

@@ -19,6 +19,7 @@ from portico_compiler.problems import (
     Reason,
     Severity,
     Source,
+    is_shown_when_true,
 )
 
 SHOWN_PROBLEMS = 10
@@ -29,7 +30,7 @@ class Condition(NamedTuple):
     """One entry of `status.conditions`, without its transition time."""
 
     type: ConditionType
-    """Accepted, ResolvedRefs or Implemented; whoever delivers adds Programmed."""
+    """Accepted, ResolvedRefs, Implemented or CertificateValid; whoever delivers adds Programmed."""
     status: Literal["True", "False", "Unknown"]
     """As Kubernetes writes it."""
     reason: str
@@ -166,7 +167,7 @@ def conditions(subject: Subject, problems: list[Problem]) -> tuple[Condition, ..
         elif kind is ConditionType.RESOLVED_REFS and not subject.understood:
             message = "the object could not be read, so its references are unknown"
             found.append(Condition(kind, "Unknown", "NotAccepted", message, subject.generation))
-        elif kind is not ConditionType.IMPLEMENTED:
+        elif is_shown_when_true(kind):
             found.append(Condition(kind, "True", str(kind), "", subject.generation))
     return tuple(found)
 

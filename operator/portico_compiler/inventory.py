@@ -86,6 +86,7 @@ class Inventory:
         self._authorizers = {(d.ref.namespace, d.ref.name): d for d in self.of_kind("Authorizer")}
         self._api_keys = {(d.ref.namespace, d.ref.name): d for d in self.of_kind("ApiKey")}
         self._secrets = {(d.ref.namespace, d.ref.name): d for d in self.of_kind("Secret")}
+        self._config_maps = {(d.ref.namespace, d.ref.name): d for d in self.of_kind("ConfigMap")}
         self._slices = self._index_slices(managed_slices_only)
         self._tokens: dict[Hashable, Hashable] = {}
         self._grants: dict[str, list[Document]] = {}
@@ -106,6 +107,10 @@ class Inventory:
     def secret(self, namespace: str, name: str) -> Document | None:
         """A Secret, with its contents."""
         return self._secrets.get((namespace, name))
+
+    def config_map(self, namespace: str, name: str) -> Document | None:
+        """A ConfigMap, with its contents."""
+        return self._config_maps.get((namespace, name))
 
     def api_key(self, namespace: str, name: str) -> Document | None:
         """An ApiKey, valid or not."""

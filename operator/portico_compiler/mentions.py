@@ -1,4 +1,4 @@
-"""Mentions [pure]: Services, Secrets and namespace selectors that an undecoded document names.
+"""Mentions [pure]: Services, Secrets, ConfigMaps and selectors that an undecoded document names.
 
 Used by the operator's store, so that core kinds are watched only where something refers to them,
 and where a revision is packed, because its content is compressed and nobody would see what it names
@@ -13,6 +13,8 @@ SECRET_FIELDS = frozenset(
     {"secretRef", "certificateRef", "clientCertificateRef", "caRef", "truststoreRef"}
 )
 """Fields of our kinds that name a Secret (shapes.SecretKeyRef, shapes.Ref)."""
+CONFIG_MAP_FIELDS = frozenset({"truststoreRef"})
+"""Those that may name a ConfigMap as well."""
 SELECTOR_FIELDS = frozenset({"namespaceSelector", "selector"})
 """Fields of our kinds that choose namespaces: allowedDomains of a PorticoClass, allowedMappings of
 a DomainName."""
@@ -29,6 +31,8 @@ class Mentions:
         """Namespaces of Services."""
         self.secrets: set[tuple[str, str]] = set()
         """Namespace and name of Secrets."""
+        self.config_maps: set[tuple[str, str]] = set()
+        """Namespace and name of ConfigMaps."""
         self.labels = False
         """Something chooses namespaces by their labels."""
 
@@ -50,6 +54,8 @@ class Mentions:
                 name = item.get("name")
                 if isinstance(name, str):
                     self.secrets.add((namespace_of(item, self._own), name))
+                    if key in CONFIG_MAP_FIELDS:
+                        self.config_maps.add((namespace_of(item, self._own), name))
             elif key in SELECTOR_FIELDS:
                 self.labels = True
             else:

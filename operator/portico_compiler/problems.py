@@ -53,6 +53,15 @@ class ConditionType(enum.StrEnum):
     ACCEPTED = "Accepted"
     RESOLVED_REFS = "ResolvedRefs"
     IMPLEMENTED = "Implemented"
+    CERTIFICATE_VALID = "CertificateValid"
+
+
+_ONLY_WHEN_FALSE = frozenset({ConditionType.IMPLEMENTED, ConditionType.CERTIFICATE_VALID})
+
+
+def is_shown_when_true(condition: ConditionType) -> bool:
+    """Whether an object says that all is well, or says nothing of it."""
+    return condition not in _ONLY_WHEN_FALSE
 
 
 class Reason(enum.StrEnum):
@@ -88,8 +97,14 @@ class Reason(enum.StrEnum):
     DEPLOYMENT_DELETED = "DeploymentDeleted"
     ANOTHER_API = "AnotherApi"
     REVISION_BROKEN = "RevisionBroken"
+    CERTIFICATE_INVALID = "CertificateInvalid"
     # Works, without a part that was asked for.
     FIELDS_IGNORED = "FieldsIgnored"
+    # Is served, and clients will refuse it.
+    CERTIFICATE_EXPIRED = "CertificateExpired"
+    CERTIFICATE_NOT_YET_VALID = "CertificateNotYetValid"
+    HOST_NOT_COVERED = "HostNotCovered"
+    AUTHORITY_IGNORED = "AuthorityIgnored"
 
     @property
     def condition(self) -> ConditionType:
@@ -98,6 +113,8 @@ class Reason(enum.StrEnum):
             return ConditionType.RESOLVED_REFS
         if self is Reason.FIELDS_IGNORED:
             return ConditionType.IMPLEMENTED
+        if self in _ABOUT_CERTIFICATES:
+            return ConditionType.CERTIFICATE_VALID
         return ConditionType.ACCEPTED
 
 
@@ -113,6 +130,15 @@ _ABOUT_REFERENCES = frozenset(
         Reason.DEPLOYMENT_DELETED,
         Reason.ANOTHER_API,
         Reason.REVISION_BROKEN,
+        Reason.CERTIFICATE_INVALID,
+    }
+)
+_ABOUT_CERTIFICATES = frozenset(
+    {
+        Reason.CERTIFICATE_EXPIRED,
+        Reason.CERTIFICATE_NOT_YET_VALID,
+        Reason.HOST_NOT_COVERED,
+        Reason.AUTHORITY_IGNORED,
     }
 )
 

@@ -61,6 +61,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """In the URLs that people are shown."""
     port: int | None = None
     """In the URLs that people are shown; None: the scheme's own."""
+    tls_port: int | None = None
+    """Where clients reach https, in URLs and redirects; None: 443."""
     backends: Mapping[str, str] = {}
     """`namespace/service` to the URL that answers for it (files: portico.dev.yaml)."""
     build: str = ""

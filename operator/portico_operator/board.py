@@ -141,7 +141,7 @@ class StatusBoard:
             for awaited in self._queue.awaited():
                 name, serial = awaited
                 if name in moved and standings[name].programmed(serial).is_settled:
-                    self._release(self._queue.held(awaited))
+                    self._release(self._queue.held(awaited, DECIDED))
             self._release([ref for ref in refusals if self._queue.holds(ref)])
             self._heard_refusals &= refusals.keys()
             healed = self._refused - refusals.keys()

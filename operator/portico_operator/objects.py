@@ -1,7 +1,8 @@
 """ClusterObject [pure]: an object as an API server gives it, in the form the store keeps.
 
 Made from kopf's events, from our own lists and from the reflector, by one function. Promises:
-contents of Secrets are `Redacted` from here on, and dropped when nothing refers to them.
+contents of Secrets are `Redacted` from here on; theirs and those of ConfigMaps are dropped when
+nothing refers to them.
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ from portico_operator.refusals import api_of
 _ENVELOPE = frozenset({"apiVersion", "kind", "metadata", "status"})
 _NONE: Mapping[str, str] = {}
 DROPPED = "/dropped"
-"""Ends the version of a Secret without its contents: memos must see when they come."""
+"""Ends the version of an object without its contents: memos must see when they come."""
+HOLDERS = frozenset({"Secret", "ConfigMap"})
+"""Kinds whose contents are kept only where something refers to them."""
 _encoder = msgspec.json.Encoder(order="deterministic")
 
 
@@ -53,9 +56,9 @@ def version_of(text: object) -> int:
 
 
 def read(
-    kind: str, raw: Mapping[str, Any], keeps: Callable[[str, str], bool] = lambda *_: True
+    kind: str, raw: Mapping[str, Any], keeps: Callable[[str, str, str], bool] = lambda *_: True
 ) -> ClusterObject:
-    """An object of the cluster; `keeps(namespace, name)` says which Secrets keep contents."""
+    """An object of the cluster; `keeps(kind, namespace, name)` says whose contents stay."""
     metadata = raw.get("metadata")
     if not isinstance(metadata, Mapping) or not isinstance(metadata.get("name"), str):
         raise Unreadable(f"{kind} without metadata.name")
@@ -65,9 +68,11 @@ def read(
     labels = metadata.get("labels") or {}
     annotations = own_annotations(metadata.get("annotations"))
     content = str(version)
-    if kind == "Secret":
-        keep = keeps(namespace, name)
-        body, content = _secret(body, keep), content if keep else content + DROPPED
+    if kind in HOLDERS:
+        if kind == "Secret":
+            body = _secret(body)
+        if not keeps(kind, namespace, name):
+            body, content = without_contents(body), content + DROPPED
     elif kind == "Namespace":
         # In itself, so that a list of one namespace covers it; nothing but its labels counts.
         namespace, body, content = name, {}, _content_version(1, labels)
@@ -107,9 +112,14 @@ def _content_version(
     return f"{generation}/{zlib.crc32(_encoder.encode(said)):08x}"
 
 
-def _secret(body: dict[str, Any], keep: bool) -> dict[str, Any]:
+def without_contents(body: Mapping[str, Any]) -> dict[str, Any]:
+    """Of a Secret or ConfigMap what is left when nothing refers to it."""
+    return {key: value for key, value in body.items() if key not in ("data", "binaryData")}
+
+
+def _secret(body: dict[str, Any]) -> dict[str, Any]:
     kept: dict[str, Any] = {"type": body["type"]} if "type" in body else {}
     data = body.get("data")
-    if keep and isinstance(data, Mapping):
+    if isinstance(data, Mapping):
         kept["data"] = {k: Redacted(v) for k, v in data.items() if isinstance(v, str)}
     return kept

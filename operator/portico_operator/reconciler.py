@@ -9,7 +9,6 @@ compiler is a bug, and what was served before is served on.
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -22,6 +21,7 @@ from portico_compiler import Compiled, Memo, ObjectRef, Settings, World
 from portico_compiler import compile as compile_world
 from portico_compiler.manifests.kinds import KINDS
 from portico_ir.model import EndpointSet
+from portico_operator.collection import Collection
 from portico_operator.holdoff import Holdoff
 from portico_operator.ports import Delivery
 from portico_operator.store import Store
@@ -98,6 +98,7 @@ class Reconciler:
         self._clock = clock
         self._wall = wall
         self._holdoff = Holdoff()
+        self._collection = Collection()
         self._stirred = asyncio.Event()
         self._memo = Memo()
         self._last_seconds = 0.0
@@ -119,17 +120,20 @@ class Reconciler:
 
     async def run(self) -> None:
         """Until cancelled."""
+        self._collection.start()
         while True:
             await self._burst()
             first = self._holdoff.first
             self._holdoff.clear()
             self._stirred.clear()
+            began = self._clock()
             try:
-                await self._reconcile(self._clock() if first is None else first)
+                await self._reconcile(began if first is None else first)
             except Exception:  # a bug: what was served before is served on
                 _log.exception("a compile failed; what was served before is served on")
                 self._measures.failed()
                 await asyncio.sleep(BLOCKED_RETRY_S)
+            self._holdoff.worked(began, self._clock())
 
     async def turn_days(self) -> None:
         """Until cancelled: a new day (UTC) is a change, though no object says so."""
@@ -180,9 +184,7 @@ class Reconciler:
         self._published(Publication(compiled, changed, self._last_seconds, lists))
         if not self.first_done.is_set():
             self.first_done.set()
-            # What was read at start stays: the collector need not walk it again.
-            gc.collect()
-            gc.freeze()
+        self._collection.published(len(world.objects))
 
     async def _is_whole(self) -> bool:
         """Nothing is missing, and deletions since the last compile were users' own."""

@@ -1,9 +1,9 @@
 """References [pure]: which namespaces and Secrets an object of ours names or chooses by labels.
 
 Used by the store, so that core kinds are watched only where something refers to them, and so
-that only referenced Secrets keep their contents (design.md §5, item 7). Reads the undecoded
-document: a field that a later version decodes is found already. A revision is compressed, and says
-what it names beside its content.
+that only referenced Secrets and ConfigMaps keep their contents (design.md §5, item 7). Reads the
+undecoded document: a field that a later version decodes is found already. A revision is compressed,
+and says what it names beside its content.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ class References(NamedTuple):
     """Namespace and name of Secrets."""
     revisions: frozenset[str] = frozenset()
     """Namespaces whose ControllerRevisions may hold a deployment."""
+    config_maps: frozenset[tuple[str, str]] = frozenset()
+    """Namespace and name of ConfigMaps."""
     labels: bool = False
     """Chooses namespaces by their labels."""
 
@@ -43,7 +45,13 @@ def references(kind: str, namespace: str, body: Any) -> References:
     found.services.update(_restoring(kind, namespace, body))
     if not (found.services or found.secrets or found.labels or revisions):
         return NONE
-    return References(frozenset(found.services), frozenset(found.secrets), revisions, found.labels)
+    return References(
+        services=frozenset(found.services),
+        secrets=frozenset(found.secrets),
+        revisions=revisions,
+        config_maps=frozenset(found.config_maps),
+        labels=found.labels,
+    )
 
 
 def _restoring(kind: str, namespace: str, body: Any) -> Iterator[str]:

@@ -2,7 +2,8 @@
 
 Asked by the status loop when a pod's acknowledgement names units it refused, and to know which
 publication changed an API last. Promises: a unit of an API speaks of the API, its Stages, Routes
-and Authorizers, because a data plane refuses an API whole (design.md §4); no other API is touched.
+and Authorizers, because a data plane refuses an API whole (design.md §4), one of a DomainName of it
+and its mappings; nobody else's object is touched.
 """
 
 from __future__ import annotations
@@ -30,9 +31,21 @@ def api_of(object_: Object) -> ObjectRef | None:
     return ObjectRef(str(kind), str(namespace), reference["name"])
 
 
+def domain_of(object_: Object) -> ObjectRef | None:
+    """The DomainName that an object names in `spec.domainRef`."""
+    spec = object_.body.get("spec")
+    reference = spec.get("domainRef") if isinstance(spec, dict) else None
+    if not isinstance(reference, dict) or not isinstance(reference.get("name"), str):
+        return None
+    namespace = reference.get("namespace") or object_.ref.namespace
+    return ObjectRef("DomainName", str(namespace), reference["name"])
+
+
 def owner_of(unit_id: str) -> ObjectRef | None:
     """Whose unit `<what>/<namespace>/<Kind>/<name>[/…]` is; None: it is shared."""
     parts = unit_id.split("/")
+    if parts[0] == "domain" and len(parts) == 3:
+        return ObjectRef("DomainName", parts[1], parts[2])
     return ObjectRef(parts[2], parts[1], parts[3]) if len(parts) >= 4 else None
 
 
@@ -53,9 +66,8 @@ def refused_objects(
     found: dict[ObjectRef, tuple[str, ...]] = {}
     for object_ in objects:
         units = [*by_kind.get(object_.ref.kind, ()), *by_owner.get(object_.ref, ())]
-        api = api_of(object_)
-        if api is not None:
-            units += by_owner.get(api, ())
+        for named in (api_of(object_), domain_of(object_)):
+            units += by_owner.get(named, ()) if named is not None else ()
         if units:
             found[object_.ref] = tuple(units)
     return found

@@ -9,6 +9,7 @@ goes into the store, so that the next look compares with the truth.
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
@@ -30,6 +31,10 @@ from portico_operator.store import Store
 
 GATHER_S = 0.050
 """Conditions are worked out at most this often."""
+REST = 6.0
+MOST_REST_S = 1.0
+"""And not again before so many times what it took have passed: a seventh of the time goes into
+it at most, for it is as much work for one edit as for all of a second."""
 IDLE_S = 1.0
 FEW = 500
 """Objects; more are looked at in a thread, because delivery is on the same loop."""
@@ -117,6 +122,10 @@ class StatusLoop:
         self._done: list[tuple[ObjectRef, Result]] = []
         self._stirred = asyncio.Event()
         self._is_leading = False
+        self._digested: Publication | None = None
+        """Whose conditions the board has."""
+        self._rested = -math.inf
+        """Those of another are not worked out before."""
 
     # --- called from elsewhere ----------------------------------------------------------
 
@@ -139,27 +148,34 @@ class StatusLoop:
 
     async def run(self) -> None:
         """Until cancelled."""
-        digested: Publication | None = None
         classes: Collection[str] = ()
         try:
             while True:
                 await self._pause()
                 self._stirred.clear()
                 self._collect()
-                latest, standings = self.latest, self._fleets()
+                began, standings = self._clock(), self._fleets()
+                latest = self.latest if began >= self._rested else self._digested
                 # Before the first list nobody may say that there is no pod.
                 if latest is None or standings is None:
                     continue
-                if latest is not digested:
+                if latest is not self._digested:
                     await self._aside(_report, latest)
                 standings = self._with_adopted(latest, standings)
-                if latest is not digested or standings.keys() != classes:
+                is_other = standings.keys() != classes
+                if is_other and latest is not self.latest:
+                    self._rested = -math.inf  # Other classes: the rest ends here.
+                    self._stirred.set()
+                    continue
+                if is_other or latest is not self._digested:
                     serials = dict(self._serials)
                     changed, self._changed = self._changed, set()
                     news = await self._aside(self._news, latest, standings, serials)
                     self.board.found(news, changed, serials, self._clock())
-                    digested, classes = latest, standings.keys()
+                    self._digested, classes = latest, standings.keys()
                     standings = {**standings, **(self._fleets() or {})}
+                    took = self._clock() - began
+                    self._rested = self._clock() + min(REST * took, MOST_REST_S)
                 self.board.fleet(standings, self._refused(latest, standings), self._clock())
                 self._lead()
         finally:
@@ -173,6 +189,8 @@ class StatusLoop:
     async def _pause(self) -> None:
         now = self._clock()
         due = max(self.board.next_time(now), self._writer.next_time())
+        if self.latest is not self._digested:
+            due = min(due, self._rested)
         try:
             # Not wait_for: Python 3.11's swallows a cancellation that meets the event.
             async with asyncio.timeout(min(IDLE_S, max(0.0, due - now))):
@@ -258,6 +276,8 @@ class StatusLoop:
                 api = api_of(stage.object) if stage else None
                 identities[ref] = Identity("", addresses.get(ref, ()), api)
                 serials[ref] = self._last_change(name, api)
+            if ref.kind in ("DomainName", "ApiMapping") and ref in addresses:
+                identities[ref] = Identity("", addresses[ref])
             if ref.kind == "PorticoClass" and name not in published:
                 identities[ref] = Identity(unserved=True)
             if ref.kind in deployment_status.RECORDING and (known := self._store.get(ref)):

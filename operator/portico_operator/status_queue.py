@@ -113,9 +113,14 @@ class StatusQueue:
         """Publications that somebody waits for."""
         return list(self._held)
 
-    def held(self, awaited: Awaited) -> list[ObjectRef]:
-        """Who waits for this publication."""
-        return list(self._held.get(awaited, ()))
+    def held(self, awaited: Awaited, rank: int) -> list[ObjectRef]:
+        """Who waits for this publication and has no place of this rank in the line yet."""
+        turns = self._turns
+        return [
+            ref
+            for ref in self._held.get(awaited, ())
+            if not turns[ref].place or turns[ref].rank != rank
+        ]
 
     def holds(self, ref: ObjectRef) -> bool:
         """Whether it waits for a publication."""

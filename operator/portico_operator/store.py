@@ -17,7 +17,7 @@ import msgspec
 from portico_compiler import Object, ObjectRef, Settings, World
 from portico_compiler.manifests.kinds import KINDS
 from portico_compiler.revisions.packing import KIND as REVISION
-from portico_operator.objects import DROPPED, ClusterObject
+from portico_operator.objects import DROPPED, HOLDERS, ClusterObject, without_contents
 from portico_operator.references import NONE, References, references
 
 ALL = ""
@@ -62,13 +62,14 @@ class Store:
         self._changed: set[ObjectRef] = set()
         self._deleted: set[str] = set()
         self._services: Counter[str] = Counter()
-        self._secrets: Counter[tuple[str, str]] = Counter()
+        self._contents: Counter[ObjectRef] = Counter()
+        """Secrets and ConfigMaps that are read."""
         self._revisions: Counter[str] = Counter()
         self._namespaces: Counter[str] = Counter()
         self._granting: Counter[str] = Counter()
         self._choosing = 0
         """Objects that choose namespaces by their labels."""
-        self._unread: set[tuple[str, str]] = set()
+        self._unread: set[ObjectRef] = set()
 
     # --- what must be known -------------------------------------------------------------
 
@@ -220,12 +221,12 @@ class Store:
 
     # --- what is referred to ------------------------------------------------------------
 
-    def needs_secret(self, namespace: str, name: str) -> bool:
-        """Whether an object of ours names this Secret."""
-        return (namespace, name) in self._secrets
+    def needs(self, kind: str, namespace: str, name: str) -> bool:
+        """Whether an object of ours names this Secret or ConfigMap."""
+        return ObjectRef(kind, namespace, name) in self._contents
 
-    def take_unread_secrets(self) -> set[tuple[str, str]]:
-        """Secrets whose contents were dropped on decode and are needed now."""
+    def take_unread(self) -> set[ObjectRef]:
+        """Secrets and ConfigMaps whose contents were dropped on decode and are needed now."""
         unread, self._unread = self._unread, set()
         return unread
 
@@ -239,7 +240,8 @@ class Store:
         scopes: set[Scope] = set()
         for namespace in self._services.keys() & may:
             scopes |= {Scope("Service", namespace), Scope("EndpointSlice", namespace)}
-        scopes |= {Scope("Secret", namespace) for namespace, _ in self._secrets if namespace in may}
+        holders = self._contents.keys()
+        scopes |= {Scope(ref.kind, ref.namespace) for ref in holders if ref.namespace in may}
         scopes |= {Scope(REVISION, namespace) for namespace in self._revisions.keys() & may}
         if self._choosing:
             served = {scope.namespace for scope in self._expected if scope.kind == "DomainName"}
@@ -261,7 +263,7 @@ class Store:
 
     def _is_news(self, found: ClusterObject) -> bool:
         floor = self._floor(found.ref)
-        if found.version == floor and found.ref.kind == "Secret" and found.ref in self._objects:
+        if found.version == floor and found.ref.kind in HOLDERS and found.ref in self._objects:
             # The same version again, now with the contents that were dropped before.
             return self._objects[found.ref].object.object.body != found.object.body
         return found.version > floor
@@ -317,22 +319,23 @@ class Store:
         _add(self._services, named.services, by)
         _add(self._revisions, named.revisions, by)
         self._choosing += by * named.labels
-        for secret in named.secrets:
-            before = secret in self._secrets
-            _add(self._secrets, (secret,), by)
-            if before != (secret in self._secrets):
-                self._secret_needed(secret, not before)
+        holders = [ObjectRef("Secret", *name) for name in named.secrets]
+        holders += [ObjectRef("ConfigMap", *name) for name in named.config_maps]
+        for holder in holders:
+            before = holder in self._contents
+            _add(self._contents, (holder,), by)
+            if before != (holder in self._contents):
+                self._needed(holder, not before)
 
-    def _secret_needed(self, secret: tuple[str, str], needed: bool) -> None:
-        ref = ObjectRef("Secret", *secret)
+    def _needed(self, ref: ObjectRef, needed: bool) -> None:
         kept = self._objects.get(ref)
         if kept is None:
             return
         if needed:
-            self._unread.add(secret)
+            self._unread.add(ref)
             return
         object_ = kept.object.object
-        body = {key: value for key, value in object_.body.items() if key != "data"}
+        body = without_contents(object_.body)
         content = object_.resource_version.removesuffix(DROPPED) + DROPPED
         stripped = msgspec.structs.replace(object_, body=body, resource_version=content)
         found = msgspec.structs.replace(kept.object, object=stripped)
@@ -357,7 +360,7 @@ def _same_content(old: Object, new: Object) -> bool:
     return (
         old.uid == new.uid
         and old.resource_version == new.resource_version
-        and (old.ref.kind != "Secret" or old.body == new.body)
+        and (old.ref.kind not in HOLDERS or old.body == new.body)
     )
 
 

@@ -18,7 +18,17 @@ from rich.console import Console
 
 from benchmark import compiled, cpu, load, report, scale, tools
 from benchmark.processes import Cores, Running, StartFailed, free_port, resumed
-from benchmark.ratios import COMPILED, FULL, FULL_COMPILED, INTERPRETED, bounds, failed, judge
+from benchmark.ratios import (
+    COMPILED,
+    FULL,
+    FULL_COMPILED,
+    INTERPRETED,
+    SECURE,
+    SECURE_COMPILED,
+    bounds,
+    failed,
+    judge,
+)
 from benchmark.systems import (
     CASES,
     CONNECTIONS,
@@ -38,6 +48,11 @@ PAIRS = [
     (ours, other) for ours in (INTERPRETED, COMPILED) for other in ("envoy", "haproxy", "nginx")
 ]
 PAIRS += [(ours, "envoy-full") for ours in (FULL, FULL_COMPILED)]
+PAIRS += [
+    (ours, other)
+    for ours in (SECURE, SECURE_COMPILED)
+    for other in ("envoy-tls", "haproxy-tls", "nginx-tls")
+]
 PAIRS += [(COMPILED, INTERPRETED), ("portico-2", INTERPRETED), ("haproxy", "envoy")]
 
 
@@ -190,9 +205,10 @@ def judged(systems: list[str]) -> str:
 
 def buildable(systems: list[str], console: Console) -> tuple[list[str], str]:
     """The systems without what cannot be built here, and why; what can be is built."""
-    wanted = COMPILED in systems or FULL_COMPILED in systems
+    ours = (COMPILED, FULL_COMPILED, SECURE_COMPILED)
+    wanted = any(name in systems for name in ours)
     why = compiled.prepare(console) if wanted else ""
-    lacking = (COMPILED, FULL_COMPILED) if why else ()
+    lacking = ours if why else ()
     return [name for name in systems if name not in lacking], why
 
 

@@ -114,7 +114,7 @@ def test_a_data_plane_has_what_it_says_and_the_rest_of_the_first(render: Render)
     assert the_container(edge)["image"] == "portico-dataplane:9.9.9"
     assert "--workers=1" in the_container(edge)["args"]
     assert "--workers=2" in the_container(internal)["args"]
-    assert ports(the_container(edge)) == {"traffic": 8081, "admin": 9904}
+    assert ports(the_container(edge)) == {"traffic": 8081, "tls": 8443, "admin": 9904}
     scaled = {
         one["spec"]["scaleTargetRef"]["name"]
         for one in rendered
@@ -138,6 +138,41 @@ def test_a_port_of_the_nodes_is_the_first_s_only(render: Render) -> None:
     assert given == [("portico-gw-dataplane", 30080)]
 
 
+def test_tls_has_a_port_everywhere_or_nowhere(render: Render) -> None:
+    def found(*sets: str) -> tuple[set[str], set[str], list[str]]:
+        rendered = render(Release(sets=sets))
+        container = the_container(workload(rendered, "dataplane"))
+        services = [one for one in rendered if one["kind"] == "Service"]
+        traffic = next(one for one in services if one["metadata"]["name"] == "portico-dataplane")
+        told = {f"{entry['name']}:{entry['port']}" for entry in traffic["spec"]["ports"]}
+        policies = [one for one in rendered if one["kind"] == "NetworkPolicy"]
+        policy = next(o for o in policies if o["metadata"]["name"] == "portico-dataplane")
+        opened = [entry["port"] for entry in policy["spec"]["ingress"][0]["ports"]]
+        return set(ports(container)), told, opened
+
+    assert found() == (
+        {"traffic", "tls", "admin"},
+        {"http:80", "https:443"},
+        ["traffic", "tls"],
+    )
+    assert found("dataPlane.tls.enabled=false") == (
+        {"traffic", "admin"},
+        {"http:80"},
+        ["traffic"],
+    )
+
+
+def test_the_default_certificate_is_mounted_and_named(render: Render) -> None:
+    sets = ("dataPlane.tls.defaultCertificateSecret=mine", "dataPlane.proxyProtocol=true")
+    one = workload(render(Release(sets=sets)), "dataplane")
+    settings = data_plane_settings.parse(the_container(one)["args"], {})
+    assert settings.proxy_protocol
+    assert settings.tls_certificate == "/var/run/portico/tls/tls.crt"
+    assert settings.tls_key == "/var/run/portico/tls/tls.key"
+    volumes = one["spec"]["template"]["spec"]["volumes"]
+    assert {"secretName": "mine", "defaultMode": 0o440} in [v.get("secret") for v in volumes]
+
+
 def test_two_ports_of_one_number_are_refused(helm_home: Path) -> None:
     with pytest.raises(HelmFailed, match="need a port each"):
         helm.render(Release(sets=("operator.ports.admin=9902",)), helm_home)
@@ -154,7 +189,10 @@ def test_the_data_plane_reads_its_own(rendered: list[Manifest]) -> None:
         settings = data_plane_settings.parse(found["args"], environment(found))
         assert settings.port == ports(found)["traffic"]
         assert settings.admin_port == ports(found)["admin"]
+        assert settings.tls_port == ports(found)["tls"]
         mounts = {mount["mountPath"] for mount in found["volumeMounts"]}
+        for file in (settings.tls_certificate, settings.tls_key):
+            assert not file or any(file.startswith(mount) for mount in mounts)
         named = dict(a.removeprefix("--").split("=", 1) for a in found["args"] if "=" in a)
         for option in ("token-file", "ca-file", "last-good"):
             assert any(named[option].startswith(mount) for mount in mounts), option

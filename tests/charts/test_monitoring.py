@@ -20,7 +20,10 @@ from portico_operator.metrics import Metrics
 OF_PROMETHEUS = frozenset({"namespace", "pod", "job", "instance", "le", "process"})
 """Labels that a scrape adds, a histogram's own, and the one that tells both planes apart."""
 FUNCTIONS = frozenset(
-    {"sum", "rate", "increase", "max", "topk", "absent", "histogram_quantile", "label_values"}
+    {
+        *("sum", "rate", "increase", "max", "min", "time", "topk", "absent"),
+        *("histogram_quantile", "label_values"),
+    }
 )
 APP = "operator/portico_operator/app.py"
 OPERATORS = frozenset({"by", "and"})
@@ -34,7 +37,11 @@ def families() -> Iterator[Metric]:
     scrape = Scrape(
         series=meters.snapshot(),
         gauges={**dict.fromkeys(exposition._GAUGES, 1.0), "upstream_connections_idle": 1.0},
-        counters=dict.fromkeys(exposition._COUNTERS, 1.0),
+        counters={
+            **dict.fromkeys(exposition._COUNTERS, 1.0),
+            **{f"{family}.completed": 1.0 for family in exposition._LABELLED},
+        },
+        expiries={"default/shop": 2e9},
         processes={"supervisor": ProcessReading(gc_collections=(1,))},
         config=ConfigReading(digests=("ab",), loaded_at=1.0),
         now=2.0,

@@ -25,6 +25,8 @@ served  core services                                list,watch   ports and Clus
 served  discovery.k8s.io endpointslices              list,watch   addresses of targets
 served  core secrets                                 list,watch   those that are referred to
 served  core secrets                                 get          once they are, what was dropped
+served  core configmaps                              list,watch   truststores of domains
+served  core configmaps                              get          once they are, what was dropped
 served  gateway.networking.k8s.io referencegrants    list,watch   what a reference may cross
 served  apps controllerrevisions                     list,watch   deployments
 served  apps controllerrevisions                     get          what a leader left half done

@@ -346,7 +346,8 @@ def test_accounts_may_what_the_roles_say(release: Helm) -> None:
         ("patch", "secrets/another", "-n", namespace),
         ("patch", "leases/another", "-n", namespace),
         ("get", "pods", "-A"),
-        ("get", "configmaps/portico-ca-bundle", "-n", "default"),
+        ("patch", "configmaps/portico-ca-bundle", "-n", "default"),  # read: for truststores
+        ("create", "configmaps", "-n", "default"),
         ("delete", "customresourcedefinitions"),
     ):
         assert not may(operator, *refused), refused

@@ -13,6 +13,7 @@ from control_plane import ControlPlane
 from kubernetes_api import GROUP_VERSION, KubernetesApi
 from manifests import manifest
 from operators import condition, eventually, running
+from pki import Authority
 from portico_operator.settings import DataPlane
 
 ALLOWED = {
@@ -66,3 +67,50 @@ async def test_a_namespace_is_given_a_domain_by_its_labels(
         edge.apply({**class_, "metadata": {"name": "edge"}})
         await eventually(lambda: accepted("ours")[1] != "HostNotAllowed", "open to all")
         assert not [scope for scope in app.store.wanted() if scope.kind == "Namespace"]
+
+
+async def test_certificates_and_truststores_are_watched(
+    cluster: ControlPlane, edge: KubernetesApi, fresh_namespace: str
+) -> None:
+    """What a domain names is read when it comes and when it changes, and missed when it goes."""
+    authority, host = Authority(), "www.shop.example"
+    clients = {"truststoreRef": {"name": "clients"}}
+    wanted = domain("shop", host, fresh_namespace)
+    wanted["spec"] |= {"certificateRef": {"name": "tls"}, "mutualTlsAuthentication": clients}
+
+    def holder(kind: str, name: str, entries: dict[str, str]) -> dict[str, Any]:
+        metadata = {"name": name, "namespace": fresh_namespace}
+        contents = {"stringData" if kind == "Secret" else "data": entries}
+        return {"apiVersion": "v1", "kind": kind, "metadata": metadata, **contents}
+
+    def certificate(*hosts: str) -> dict[str, Any]:
+        pair = authority.server(*hosts)
+        return holder("Secret", "tls", {"tls.crt": pair.chain, "tls.key": pair.key})
+
+    edge.apply({**manifest("PorticoClass", "edge"), "metadata": {"name": "edge"}})
+    planes = (DataPlane("edge", "edge-dataplane"),)
+    async with running(cluster, fresh_namespace, data_planes=planes):
+        edge.apply(wanted)
+
+        def said(type_: str) -> tuple[str, str, str]:
+            return condition(edge, "DomainName", "shop", fresh_namespace, type_)
+
+        async def until(type_: str, reason: str, text: str = "") -> None:
+            await eventually(
+                lambda: said(type_)[1] == reason and text in said(type_)[2], f"{type_} {reason}"
+            )
+
+        await until("ResolvedRefs", "RefNotFound", "Secret")
+        edge.apply(certificate("other.example"))
+        await until("CertificateValid", "HostNotCovered", "other.example")
+        await until("ResolvedRefs", "RefNotFound", "ConfigMap")
+        edge.apply(holder("ConfigMap", "clients", {"ca.crt": "none"}))
+        await until("ResolvedRefs", "CertificateInvalid", "it holds none")
+        edge.apply(holder("ConfigMap", "clients", {"ca.crt": authority.pem}))
+        await until("ResolvedRefs", "ResolvedRefs")
+        edge.apply(certificate(host))
+        await eventually(lambda: not said("CertificateValid")[1], "the certificate fits")
+        status = edge.get(GROUP_VERSION, "DomainName", "shop", fresh_namespace)["status"]
+        assert status["addresses"] == [f"https://{host}/"]
+        edge.delete("v1", "ConfigMap", "clients", fresh_namespace)
+        await until("ResolvedRefs", "RefNotFound", "ConfigMap")

@@ -194,6 +194,8 @@ def use_everything(bed: Bed, fleet: Fleet, namespace: str) -> None:
     for name in ("key", "later", "signer"):
         secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}}
         apply({**secret, "stringData": {"value": f"{name:x<30}"}})
+        clients = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}}
+        apply({**clients, "data": {"ca.crt": "no certificate"}})
     fleet.backend("pets", namespace)
     apply(
         manifest("RestApi", "shop"),
@@ -205,7 +207,7 @@ def use_everything(bed: Bed, fleet: Fleet, namespace: str) -> None:
         manifest("UsagePlan", "gold", {"apiStages": [{"apiRef": shop, **first}], **quota}),
         manifest("ApiKey", "key", {"secretRef": {"name": "key"}, **plan}),
         manifest("IamUser", "signer", {"accessKeys": [{"secretRef": {"name": "signer"}}]}),
-        manifest("DomainName", "d", {"domainNames": ["a.shop.example"], **CERTIFICATE}),
+        manifest("DomainName", "d", {"domainNames": ["a.shop.example"], **_tls("key")}),
         manifest("ApiMapping", "m", {"domainRef": {"name": "d"}, "apiRef": shop}),
         manifest("ApiDeployment", "first", {"apiRef": shop}),
     )
@@ -219,6 +221,7 @@ def use_everything(bed: Bed, fleet: Fleet, namespace: str) -> None:
     wait_until(lambda: _called(pod, f"shop.{namespace}.localhost", f"{'key':x<30}"), "a call")
     # Contents that were dropped while nothing referred to them are fetched.
     apply(manifest("ApiKey", "later", {"secretRef": {"name": "later"}, **plan}))
+    apply(manifest("DomainName", "later", {"domainNames": ["b.shop.example"], **_tls("later")}))
     # A Stage that is programmed ends the implicit one, which is said aloud.
     until("ApiDeployment", "first", "Accepted", "True")
     apply(manifest("Stage", "prod", {"apiRef": shop, **prod, "deploymentRef": {"name": "first"}}))
@@ -246,6 +249,11 @@ def use_everything(bed: Bed, fleet: Fleet, namespace: str) -> None:
     wait_until(lambda: condition(api, "PorticoClass", "portico", "", "Accepted")[0], "the class")
 
 
+def _tls(truststore: str) -> dict[str, Any]:
+    clients = {"truststoreRef": {"name": truststore}}
+    return {"certificateRef": {"name": "key"}, "mutualTlsAuthentication": clients}
+
+
 def _called(pod: PodProcess, host: str, key: str) -> bool:
     """Whether a call with this key comes through."""
     headers = {"Host": host, "x-api-key": key}
@@ -264,7 +272,6 @@ SELDOM = frozenset(
 """What is read one by one only after a fault: an object that a watch missed and the re-list found
 (`Intake._compare`), a part of a revision that a leader left half done (`RevisionStore._settle`)."""
 URL = {"url": "http://backend.example/"}
-CERTIFICATE = {"certificateRef": {"name": "key"}}
 
 
 def serve(bed: Bed, fleet: Fleet, *options: str) -> None:

@@ -24,8 +24,10 @@ CLUSTER_ONLY = {
     ("ApiDeployment", "Capturing"),
     ("ApiDeployment", "RefNotFound"),
     ("Stage", "RefNotAccepted"),
+    ("DomainName", "RefNotFound"),
 }
-"""What is said of deployments in files, because an operator takes them and holds revisions."""
+"""What is said of deployments in files, because an operator takes them and holds revisions; and of
+certificates, which are no part of a page."""
 
 MOCK_WITH_METRICS = """
 apiVersion: portico.dev/v1alpha1

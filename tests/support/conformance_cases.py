@@ -58,6 +58,7 @@ BUILT = frozenset(
         "authorizer-iam",
         "authorizer-jwt",
         "authorizer-lambda",
+        "base-path",
         "cors",
         "http-proxy",
         "lambda",
@@ -290,6 +291,13 @@ class Described(Part, frozen=True, kw_only=True):
     file: str = ""
 
 
+class Domain(Part, frozen=True, kw_only=True):
+    """A custom domain that the requests go to, and the keys that map to the case's stage."""
+
+    name: str
+    keys: tuple[str, ...] = ("",)
+
+
 class Exchange(Described, frozen=True, kw_only=True):
     """A configuration, requests or messages, and answers."""
 
@@ -297,6 +305,7 @@ class Exchange(Described, frozen=True, kw_only=True):
     api: dict[str, Any]
     steps: list[Step]
     stage: Stage = Stage()
+    domain: Domain | None = None
     backends: dict[str, Backend] = {}
     issuers: dict[str, Issuer] = {}
     tokens: dict[str, Token] = {}

@@ -53,7 +53,7 @@ def objects_of(case: Exchange, functions: Functions) -> tuple[Objects, list[Prob
         )
         objects, problems = imported.objects, imported.problems
     _set_stage(case, objects)
-    return objects + _keys_and_plans(case), problems
+    return objects + _keys_and_plans(case) + _domain(case), problems
 
 
 def exchange_of(case: Conversion) -> Exchange:
@@ -109,6 +109,21 @@ def _set_stage(case: Exchange, objects: Objects) -> None:
         # Its document would be another deployment of the same API: a revision, which only
         # exists once deployments do.
         raise CannotArrange("stages with a canary")
+
+
+def _domain(case: Exchange) -> Objects:
+    if case.domain is None:
+        return []
+    objects = [_object("DomainName", "domain", {"domainNames": [case.domain.name]})]
+    for number, key in enumerate(case.domain.keys):
+        spec = {
+            "domainRef": {"name": "domain"},
+            "apiMappingKey": key,
+            "apiRef": _api_ref(case),
+            "stage": case.stage.name,
+        }
+        objects.append(_object("ApiMapping", f"mapping-{number}", spec))
+    return objects
 
 
 def _keys_and_plans(case: Exchange) -> Objects:

@@ -46,14 +46,16 @@ class Scene:
 
     @property
     def authority(self) -> str:
-        """Host and port of the API's default endpoint, as a client writes them."""
+        """Host and port of the API's default endpoint, or its domain, as a client writes them."""
+        if self.case.domain is not None:
+            return self.case.domain.name
         return f"{API}.{NAMESPACE}.{BASE_DOMAIN}:{self.port}"
 
     @property
     def prefix(self) -> str:
         """What stands before every path of the case: named stages are the first segment."""
         name = self.case.stage.name
-        return "" if name == "$default" else f"/{name}"
+        return "" if name == "$default" or self.case.domain is not None else f"/{name}"
 
     def filled(self, value: Any, connection: Callable[[str], str] | None = None) -> Any:
         """A value of the case with its placeholders written out."""

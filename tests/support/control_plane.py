@@ -205,11 +205,11 @@ class ControlPlane:
             "contexts": [{"name": "test", "context": {"cluster": "test", "user": name}}],
             "current-context": "test",
         }
-        # JSON is YAML; in one step, because another thread may be reading it.
-        beside = file.with_suffix(".new")
-        beside.touch(0o600)
-        beside.write_text(json.dumps(config))
-        beside.replace(file)
+        # JSON is YAML; in one step, because another thread may be reading it, or writing it too.
+        descriptor, beside = tempfile.mkstemp(dir=self.folder, prefix=file.name)
+        with os.fdopen(descriptor, "w") as written:
+            written.write(json.dumps(config))
+        Path(beside).replace(file)
         return file
 
     def kubectl(

@@ -99,6 +99,22 @@ _ACTION = {"invokeApi": {"apiRef": REST, "stage": "prod"}}
 _OPEN = {"allowOrigins": ["https://a.example", "*"], "allowCredentials": True}
 _STAGE = {"apiRef": REST, "stageName": "prod"}
 _MAPPING = {"domainRef": {"name": "shop"}, "apiRef": REST}
+_HEADERS = {"matchHeaders": {"anyOf": [{"header": "x-version", "valueGlob": "v2*"}]}}
+
+
+def _base_path(text: str) -> dict[str, Any]:
+    return {"matchBasePaths": {"anyOf": [text]}}
+
+
+_PATHS = _base_path("orders")
+_EMPTY: dict[str, Any] = {}
+
+
+def _rule(conditions: list[dict[str, Any]], kind: str = "RestApi") -> dict[str, Any]:
+    action = {"invokeApi": {"apiRef": {"name": "a", "kind": kind}, "stage": "prod"}}
+    rule = {"priority": 5, "conditions": conditions, "actions": [action]}
+    return _DOMAIN | {"routingRules": [rule]}
+
 
 ROWS: tuple[Row, ...] = (
     *KEYS,
@@ -230,8 +246,26 @@ ROWS: tuple[Row, ...] = (
         _DOMAIN | {"allowedMappings": {"namespaces": "All", "selector": {}}},
     ),
     *(
+        Row("DomainName", "routing_rules_ask_what_they_may", _rule(conditions))
+        for conditions in (
+            [_EMPTY],
+            [_HEADERS | _PATHS],
+            [_HEADERS, _HEADERS, _HEADERS],
+            [_PATHS, _PATHS],
+        )
+    ),
+    Row("DomainName", "routing_rules_lead_to_rest_apis", _rule([], "HttpApi")),
+    *(
+        Row("DomainName", "tls_settings_need_a_certificate", _DOMAIN | asked)
+        for asked in (
+            {"securityPolicy": "TLS_1_2"},
+            {"mutualTlsAuthentication": {"truststoreRef": {"name": "a"}}},
+            {"extensions": {"redirectHttp": True}},
+        )
+    ),
+    *(
         Row("ApiMapping", "mapping_key_is_a_path", _MAPPING | {"apiMappingKey": text})
-        for text in ("/a", "a/", "a//b")
+        for text in ("/a", "a/", "a//b", ".", "a/..", "a/../b")
     ),
 )
 
@@ -285,7 +319,11 @@ GOOD: tuple[tuple[str, dict[str, Any]], ...] = (
         },
     ),
     ("DomainName", _DOMAIN | {"allowedMappings": {"namespaces": "Selector", "selector": {}}}),
+    ("DomainName", _rule([_HEADERS, _HEADERS, _PATHS])),
+    ("DomainName", _rule([_base_path("a/...")])),
+    ("DomainName", _DOMAIN | {"extensions": {"redirectHttp": False}}),
     ("ApiMapping", _MAPPING | {"apiMappingKey": "v1/orders"}),
+    ("ApiMapping", _MAPPING | {"apiMappingKey": "v1.0/.well-known"}),
     ("UsagePlan", {}),
     ("IamUser", {}),
 )

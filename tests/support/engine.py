@@ -88,7 +88,7 @@ class Engine:
         self.upstream = upstream or Upstream()
         self._endpoints = endpoints
         self._settings = Settings(host="127.0.0.1", port=0, **settings)
-        self._loop = uvloop.new_event_loop()
+        self._loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="engine", daemon=True)
         self.port = 0
         self.failures: list[Mapping[str, Any]] = []

@@ -60,7 +60,7 @@ class FakeWorker:
         self.sock.sendall(frame(report))
 
     def note(self, text: str) -> None:
-        self.say(Lines([f"{os.getpid()} {text}"]))
+        self.say(Lines(f"{os.getpid()} {text}\n".encode(), 1))
 
     def run(self) -> None:
         reader = FrameReader()

@@ -133,7 +133,8 @@ class Installation:
     def node_address(self) -> str:
         """Of the node, and the port there that is the data plane's: `10.99.0.1:30080`."""
         (node,) = self.get("nodes")["items"]
-        (port,) = self.get(f"service/{RELEASE}-dataplane", NAMESPACE)["spec"]["ports"]
+        ports = self.get(f"service/{RELEASE}-dataplane", NAMESPACE)["spec"]["ports"]
+        (port,) = (each for each in ports if each["name"] == "http")
         known = {each["type"]: each["address"] for each in reversed(node["status"]["addresses"])}
         return f"{known['InternalIP']}:{port['nodePort']}"
 

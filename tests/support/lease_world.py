@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from portico_dataplane.core.broker import Broker
+from portico_dataplane.core.holds import Stake
 from portico_dataplane.core.lease import ASK, TAKEN, Lease
 from portico_dataplane.effects.lessee import Lessee
 from portico_dataplane.workers.leasing import Leasing
@@ -111,7 +112,7 @@ class Worker:
         self.waited = 0
         self.longest = 0.0
         self.log: list[float] = []
-        self.held: dict[str, Lease] = {}
+        self.held: dict[Lease, Stake] = {}
 
     def unix_ms(self) -> int:
         return int(BEGIN_MS + self.loop.now * 1000 + self.pod.skew_ms)
@@ -120,7 +121,8 @@ class Worker:
         """A request passes the counter, or waits, or is refused."""
         if self.pod.dead:
             return
-        self.held[lease.id] = lease  # as a policy would
+        if lease not in self.held:
+            self.held[lease] = Stake(lease)  # as a policy would
         taken = lease.take(self.unix_ms())
         if taken == ASK:
             self.waited += 1

@@ -29,7 +29,8 @@ pid {folder}/pid;
 error_log {folder}/error.log;
 events {{ worker_connections 512; }}
 http {{
-    access_log off;
+    log_format told escape=none '$status $request';
+    access_log {log};
     client_body_temp_path {folder}/body;
     proxy_temp_path {folder}/proxy;
     fastcgi_temp_path {folder}/fastcgi;
@@ -56,11 +57,12 @@ http {{
 
 
 class Nginx:
-    """One nginx."""
+    """One nginx; `logs`: it notes every request."""
 
-    def __init__(self, *, wait_ms: int) -> None:
+    def __init__(self, *, wait_ms: int, logs: bool = False) -> None:
         self.upstream = Upstream()
         self._wait = f"{wait_ms}ms"
+        self._logs = logs
         self._folder = tempfile.TemporaryDirectory(prefix="portico-nginx-")
         self.port = 0
 
@@ -72,7 +74,11 @@ class Nginx:
         folder = Path(self._folder.name)
         (folder / "nginx.conf").write_text(
             CONFIG.format(
-                folder=folder, port=self.port, upstream=self.upstream.port, wait=self._wait
+                folder=folder,
+                port=self.port,
+                upstream=self.upstream.port,
+                wait=self._wait,
+                log=f"{folder}/access.log told" if self._logs else "off",
             )
         )
         self._process = subprocess.Popen(
@@ -91,6 +97,12 @@ class Nginx:
         self._process.stderr.close()
         self.upstream.close()
         self._folder.cleanup()
+
+    def log(self) -> list[tuple[int, bytes]]:
+        """Status and request line of every request so far, of those refused or left too."""
+        written = (Path(self._folder.name) / "access.log").read_bytes()
+        found = [line.partition(b" ") for line in written.split(b"\n")[:-1]]
+        return [(int(status), line) for status, _, line in found]
 
     def _wait_until_it_listens(self) -> None:
         while True:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from portico_dataplane.core.messages import Headers, Request
+from portico_dataplane.core.tls_facts import ClientCertificate, TlsFacts
 from portico_ir.model import (
     ApiKind,
     ApiUnit,
@@ -21,6 +22,22 @@ SHORT_ID = "Mc7UVioPPHcEKPA="
 TRACE = "Root=1-5e272390-8c398be037738dc042009320"
 NOON_MS = 1_428_582_896_123
 """09/Apr/2015:12:34:56 +0000, and 123 ms."""
+
+HANDSHAKE = TlsFacts(
+    server_name="api.example.test",
+    version="TLSv1.3",
+    cipher="TLS_AES_128_GCM_SHA256",
+    client_certificate=ClientCertificate(
+        pem="PEM",
+        subject="CN=s",
+        issuer="CN=i",
+        serial="a1:0f",
+        not_before="May 28 12:30:02 2019 GMT",
+        not_after="Aug  5 09:36:04 2021 GMT",
+        line=b"Client-Cert: :UEVN:\r\n",
+    ),
+)
+"""Of a client that showed a certificate."""
 
 
 def match_of(kind: ApiKind, key: str) -> Match:

@@ -14,6 +14,7 @@ one name, which is how the operator knows its pods.
 {{- /* A port of the nodes is one Service's only. */}}
 {{- $usual := deepCopy $.Values.dataPlane -}}
 {{- $_ := unset $usual.service "nodePort" -}}
+{{- $_ := unset $usual.service "httpsNodePort" -}}
 {{- $_ := set $plane "settings" (mergeOverwrite $usual (omit $own "class")) -}}
 {{- $_ := set $plane "class" (include "portico.planeClass" (dict "class" (default dict $own.class) "base" $base) | fromJson) -}}
 {{- $planes = append $planes $plane -}}

@@ -26,6 +26,9 @@ from portico_ir.model import ApiKind, DefaultMatch, Route
 LogLine = Callable[[Request, Outcome], str]
 _Getter = Callable[[Request, Outcome], str | None]
 
+_REST: Final = ApiKind.REST
+_HTTP: Final = ApiKind.HTTP
+
 _MONTHS: Final = "JanFebMarAprMayJunJulAugSepOctNovDec"
 _LOCAL_PREFIX: Final = "/_aws/execute-api/"
 _DEFAULT_STAGE: Final = "$default"
@@ -85,7 +88,7 @@ def context_path(request: Request) -> str:
         first, slash, after = rest.partition("/")
         raw = slash + after if first == _DEFAULT_STAGE else f"/{rest}"
         raw = raw or "/"
-    if raw.startswith("//") and request.api.kind is not ApiKind.HTTP:
+    if raw.startswith("//") and request.api.kind is not _HTTP:
         raw = "/" + raw.lstrip("/")
     return raw
 
@@ -93,7 +96,7 @@ def context_path(request: Request) -> str:
 def shown_path(request: Request) -> str:
     """`$context.path`: raw on REST, decoded on HTTP APIs, as in their events (AWS §4.5)."""
     raw = context_path(request)
-    return decoded(raw) if request.api.kind is ApiKind.HTTP else raw
+    return decoded(raw) if request.api.kind is _HTTP else raw
 
 
 def domain_prefix(domain_name: str) -> str:
@@ -104,7 +107,8 @@ def domain_prefix(domain_name: str) -> str:
 def resource_path(route: Route) -> str:
     """The path of the route's key; `$default` for the route that has none."""
     match = route.match
-    return "$default" if isinstance(match, DefaultMatch) else match.path
+    # To ask a Struct's class for its instances takes as long as all the rest of this module.
+    return "$default" if type(match) is DefaultMatch else str(getattr(match, "path", ""))
 
 
 @lru_cache(maxsize=4)
@@ -133,20 +137,31 @@ def _trace_root(request: Request, _: Outcome) -> str | None:
 
 
 def _resource_id(request: Request, _: Outcome) -> str | None:
-    return None if request.api.kind is ApiKind.HTTP else request.route.resource_id
+    return None if request.api.kind is _HTTP else request.route.resource_id
 
 
 def _resource_path(request: Request, _: Outcome) -> str | None:
-    return None if request.api.kind is ApiKind.HTTP else resource_path(request.route)
+    return None if request.api.kind is _HTTP else resource_path(request.route)
 
 
 def _route_key(request: Request, _: Outcome) -> str | None:
-    return None if request.api.kind is ApiKind.REST else request.route.key
+    return None if request.api.kind is _REST else request.route.key
+
+
+def _certificate(name: str) -> _Getter:
+    """A member of the client's certificate (AWS §6.4)."""
+
+    def of_certificate(request: Request, _: Outcome) -> str | None:
+        shown = request.tls.client_certificate if request.tls is not None else None
+        return None if shown is None else str(getattr(shown, name))
+
+    return of_certificate
 
 
 _REQUEST: Final[dict[str, _Getter]] = {
     "accountId": lambda request, _: request.gateway.account_id,
     "apiId": lambda request, _: request.api.api_id,
+    "cipherSuite": lambda request, _: request.tls.cipher if request.tls is not None else None,
     "deploymentId": lambda request, _: request.stage.deployment_id,
     "domainName": lambda request, _: request.domain_name,
     "domainPrefix": lambda request, _: domain_prefix(request.domain_name),
@@ -158,6 +173,12 @@ _REQUEST: Final[dict[str, _Getter]] = {
     ),
     "identity.apiKey": lambda request, _: request.caller.api_key,
     "identity.apiKeyId": lambda request, _: request.caller.api_key_id,
+    "identity.clientCert.clientCertPem": _certificate("pem"),
+    "identity.clientCert.issuerDN": _certificate("issuer"),
+    "identity.clientCert.serialNumber": _certificate("serial"),
+    "identity.clientCert.subjectDN": _certificate("subject"),
+    "identity.clientCert.validity.notAfter": _certificate("not_after"),
+    "identity.clientCert.validity.notBefore": _certificate("not_before"),
     "identity.caller": lambda request, _: request.caller.user_id,
     "identity.user": lambda request, _: request.caller.user_id,
     "identity.userArn": lambda request, _: request.caller.user_arn,
@@ -173,13 +194,14 @@ _REQUEST: Final[dict[str, _Getter]] = {
     "resourcePath": _resource_path,
     "routeKey": _route_key,
     "stage": lambda request, _: request.stage.name,
+    "tlsVersion": lambda request, _: request.tls.version if request.tls is not None else None,
     "xrayTraceId": _trace_root,
 }
 
 
 def _logged_request_id(request: Request, _: Outcome) -> str | None:
     """AWS §2.4: a client's own id that is no UUID shows as a constant."""
-    if request.api.kind is ApiKind.REST:
+    if request.api.kind is _REST:
         own = request.header(b"x-amzn-requestid")
         if own is not None and not is_uuid(own):
             return REPLACED_REQUEST_ID
@@ -206,6 +228,8 @@ def _error_message(request: Request, outcome: Outcome) -> str | None:
 _LOGGED: Final[dict[str, _Getter]] = {
     **_REQUEST,
     **LOGGED_OF_AUTHORIZER,
+    "customDomain.basePathMatched": lambda request, _: request.base_path,
+    "customDomain.routingRuleIdMatched": lambda request, _: request.routing_rule,
     "dataProcessed": lambda _, outcome: str(outcome.response_length),
     "error.message": _error_message,
     "error.responseType": lambda _, outcome: outcome.error.value if outcome.error else None,
@@ -328,15 +352,21 @@ def compile_format(format: str) -> LogLine:  # noqa: A002 - the field of accessL
         if index % 2:
             fields.append(_field_of(piece))
         else:
-            literals.append(_LINE_BREAKS.sub(" ", piece).replace("%", "%%"))
-    template = "%s".join(literals)
+            literals.append(_LINE_BREAKS.sub(" ", piece))
+    first = literals[0]
+    pieces = list(zip(fields, literals[1:], strict=True))
 
     def line(request: Request, outcome: Outcome) -> str:
+        parts = [first]
         try:
-            return template % tuple([field(request, outcome) or "-" for field in fields])
+            for field, literal in pieces:
+                parts.append(field(request, outcome) or "-")
+                parts.append(literal)
         except AttributeError:
             # A request that was refused early lacks what later steps would have set.
-            shown = [_guarded(field, request, outcome) or "-" for field in fields]
-            return template % tuple(shown)
+            parts = [first]
+            for field, literal in pieces:
+                parts += (_guarded(field, request, outcome) or "-", literal)
+        return "".join(parts)
 
     return line

@@ -4,16 +4,22 @@ Made by `build.py` from the keys and plans units, beside a Runtime; the gateway 
 `Directory` in the same step in which it swaps the Runtime, so no request sees half of both.
 Policies hold the directory: a new key rebuilds no route. Promises: a key is found by the SHA-256
 of what the client sent. How long that takes depends on the digest, which tells nothing about how
-near a guess was, so nothing of a key can be measured.
+near a guess was, so nothing of a key can be measured. Nor by the memory of keys that were right
+before: Python's hash of bytes has a random secret in it (PEP 456), and what is remembered is
+compared only when 64 bits of hash agree.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from typing import Final
 
 from portico_dataplane.core.judgement import Policy
 from portico_ir.access import ApiKey, Plan, Signer
+
+MOST_REMEMBERED: Final = 4_096
+"""Values of keys that are known without hashing them again."""
 
 
 class KnownSigner:
@@ -39,7 +45,7 @@ class KnownSigner:
 class Credentials:
     """Every key and plan of one configuration."""
 
-    __slots__ = ("_keys", "_opens", "_signers", "plans")
+    __slots__ = ("_keys", "_opens", "_seen", "_signers", "plans")
 
     def __init__(
         self,
@@ -51,6 +57,8 @@ class Credentials:
         self._signers = signers if signers is not None else {}
         self.plans: dict[str, Plan] = {plan.id: plan for plan in plans}
         """By id."""
+        self._seen: dict[bytes, ApiKey] = {}
+        """By value: those of the last requests, never of keys that do not exist."""
         self._opens: dict[tuple[str, str], frozenset[str]] = {}
         opens: dict[tuple[str, str], set[str]] = {}
         for plan in self.plans.values():
@@ -58,9 +66,16 @@ class Credentials:
                 opens.setdefault((stage.api, stage.stage), set()).add(plan.id)
         self._opens = {stage: frozenset(ids) for stage, ids in opens.items()}
 
-    def key(self, digest: bytes) -> ApiKey | None:
-        """The key of which this is the SHA-256."""
-        return self._keys.get(digest)
+    def key_of(self, value: bytes) -> ApiKey | None:
+        """The key with this value."""
+        found = self._seen.get(value)
+        if found is None:
+            found = self._keys.get(hashlib.sha256(value).digest())
+            if found is not None:
+                if len(self._seen) >= MOST_REMEMBERED:
+                    self._seen.clear()
+                self._seen[value] = found
+        return found
 
     def plan(self, key: ApiKey, stage: tuple[str, str]) -> Plan | None:
         """The plan with which a key opens a stage: (uid of the API, name of the stage).

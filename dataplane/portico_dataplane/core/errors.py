@@ -79,7 +79,11 @@ def _rest(kind: ErrorKind) -> _Answer:
             return _forbidden()
         case ErrorKind.UNKNOWN_STAGE | ErrorKind.DEFAULT_ENDPOINT_DISABLED:
             return _forbidden()
-        case ErrorKind.RESOURCE_NOT_FOUND | ErrorKind.NOT_FOUND:
+        case ErrorKind.NO_MAPPING | ErrorKind.TLS_REQUIRED:
+            return _forbidden()
+        case ErrorKind.MISDIRECTED_REQUEST:
+            return _Answer(421, "Misdirected Request", "MisdirectedRequest")
+        case ErrorKind.RESOURCE_NOT_FOUND | ErrorKind.NOT_FOUND | ErrorKind.NO_ROUTING_RULE:
             return _Answer(404, "Not Found", "NotFound")
         case ErrorKind.NO_ENDPOINT | ErrorKind.OVERLOAD:
             return _Answer(503, "Service Unavailable", "ServiceUnavailable")
@@ -141,12 +145,15 @@ def _http(kind: ErrorKind) -> _Answer:
             | ErrorKind.INVALID_API_KEY
             | ErrorKind.INVALID_SIGNATURE
             | ErrorKind.MISSING_AUTHENTICATION_TOKEN
+            | ErrorKind.NO_MAPPING
+            | ErrorKind.TLS_REQUIRED
             | ErrorKind.UNKNOWN_HOST
             | ErrorKind.WAF_FILTERED
         ):
             return _Answer(403, "Forbidden")
         case (
             ErrorKind.NOT_FOUND
+            | ErrorKind.NO_ROUTING_RULE
             | ErrorKind.RESOURCE_NOT_FOUND
             | ErrorKind.UNKNOWN_STAGE
             | ErrorKind.DEFAULT_ENDPOINT_DISABLED
@@ -156,6 +163,8 @@ def _http(kind: ErrorKind) -> _Answer:
             return _Answer(400, "Bad Request")
         case ErrorKind.UNAUTHORIZED:
             return _Answer(401, "Unauthorized")
+        case ErrorKind.MISDIRECTED_REQUEST:
+            return _Answer(421, "Misdirected Request")
         case ErrorKind.REQUEST_TOO_LARGE:
             return _Answer(413, "Request Entity Too Large")
         case ErrorKind.URI_TOO_LONG:

@@ -30,9 +30,13 @@ _HOP_BY_HOP: Final = (
 )
 """RFC 9110 §7.6.1; Connection's own list is honoured beside it."""
 
+_TLS_TOLD: Final = (b"client-cert", b"client-cert-chain")
+"""RFC 9440 §2.4: what a client says in these is never passed on, with TLS or without."""
+
 _REST_REQUEST: Final = dict.fromkeys(
     (
         *_HOP_BY_HOP,
+        *_TLS_TOLD,
         b"content-encoding",
         b"content-length",
         b"content-md5",
@@ -57,6 +61,7 @@ _REST_REQUEST: Final = dict.fromkeys(
 _HTTP_REQUEST: Final = dict.fromkeys(
     (
         *_HOP_BY_HOP,
+        *_TLS_TOLD,
         b"content-length",
         b"expect",
         b"forwarded",
@@ -114,20 +119,25 @@ _HTTP_RESPONSE: Final = dict.fromkeys(
 class NameTable:
     """Header name (lower case) to what becomes of it."""
 
-    __slots__ = ("_codes",)
+    __slots__ = ("_codes", "_underscores")
 
-    def __init__(self, codes: dict[bytes, int]) -> None:
+    def __init__(self, codes: dict[bytes, int], *, underscores: bool = False) -> None:
+        """`underscores`: a name with these counts as what CGI and WSGI take it for (RFC 3875
+        §4.1.18): a backend knows no difference between `X_Forwarded_For` and X-Forwarded-For."""
         self._codes = codes
+        self._underscores = underscores
 
     def code(self, lower: bytes) -> int:
         """PASS unless the table says otherwise."""
+        if self._underscores and b"_" in lower:
+            lower = lower.replace(b"_", b"-")
         return self._codes.get(lower, PASS)
 
 
 REQUEST_NAMES: Final = {
-    ApiKind.REST: NameTable(_REST_REQUEST),
-    ApiKind.HTTP: NameTable(_HTTP_REQUEST),
-    ApiKind.WEBSOCKET: NameTable(_REST_REQUEST),
+    ApiKind.REST: NameTable(_REST_REQUEST, underscores=True),
+    ApiKind.HTTP: NameTable(_HTTP_REQUEST, underscores=True),
+    ApiKind.WEBSOCKET: NameTable(_REST_REQUEST, underscores=True),
 }
 RESPONSE_NAMES: Final = {
     ApiKind.REST: NameTable(_REST_RESPONSE),

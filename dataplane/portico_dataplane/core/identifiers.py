@@ -77,21 +77,49 @@ def extended_id(chance: bytes) -> str:
     return b2a_base64(chance, newline=False).translate(_URL_SAFE).decode("ascii")
 
 
-DRAWN_BYTES: Final = REST_BYTES + TRACE_BYTES + SHORT_BYTES
+class Names:
+    """The ids of one request after another, spelt in bulk: hex and base64 once per hundred.
 
-
-def drawn(chance: bytes, second: int) -> tuple[str, str, str]:
-    """Request id, extended id and trace id of one request, from DRAWN_BYTES random bytes.
-
-    The same as the three functions give one by one, at half the price.
+    The same as the three functions give one by one, at a quarter of the price. No two requests
+    share a byte of `source`.
     """
-    digits = chance.hex()
-    short = b2a_base64(chance[-SHORT_BYTES:], newline=False).translate(_URL_SAFE)
-    return (
-        f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-a{digits[17:20]}-{digits[20:32]}",
-        short.decode("ascii"),
-        f"Root=1-{second & 0xFFFFFFFF:08x}-{digits[32:56]}",
-    )
+
+    __slots__ = ("_at", "_digits", "_root", "_second", "_short", "_source")
+
+    BATCH: Final = 128
+
+    def __init__(self, source: Callable[[int], bytes]) -> None:
+        self._source = source
+        self._at = self.BATCH
+        self._digits = self._short = self._root = ""
+        self._second = -1
+
+    def draw(self, second: int) -> tuple[str, str, str]:
+        """Request id, extended id and trace id."""
+        at = self._at
+        if at == self.BATCH:
+            self._spell()
+            at = 0
+        self._at = at + 1
+        if second != self._second:
+            self._second = second
+            self._root = f"Root=1-{second & 0xFFFFFFFF:08x}-"
+        start = at * 2 * (REST_BYTES + TRACE_BYTES)
+        digits = self._digits[start : start + 2 * (REST_BYTES + TRACE_BYTES)]
+        start = at * 16
+        return (
+            f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-a{digits[17:20]}-{digits[20:32]}",
+            self._short[start : start + 15] + "=",
+            self._root + digits[32:],
+        )
+
+    def _spell(self) -> None:
+        self._digits = self._source((REST_BYTES + TRACE_BYTES) * self.BATCH).hex()
+        chance = bytearray(self._source((SHORT_BYTES + 1) * self.BATCH))
+        # In groups of eleven and a zero: the 15th character ends in the zero bits in which the
+        # base64 of eleven bytes ends, and the 16th stands where the padding does.
+        chance[SHORT_BYTES :: SHORT_BYTES + 1] = bytes(self.BATCH)
+        self._short = b2a_base64(chance, newline=False).translate(_URL_SAFE).decode("ascii")
 
 
 def http_request_id(chance: bytes) -> str:

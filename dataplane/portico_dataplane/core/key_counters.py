@@ -10,6 +10,7 @@ from __future__ import annotations
 from ipaddress import IPv6Address
 from typing import Final
 
+from portico_dataplane.core.holds import Stake
 from portico_dataplane.core.lease import BucketLease, Lease
 from portico_dataplane.core.leases import Leases
 from portico_ir.access import Plan
@@ -24,7 +25,7 @@ REST_MS: Final = 10_000
 class KeyCounters:
     """One key under one plan."""
 
-    __slots__ = ("_key", "_leases", "common", "methods", "plan")
+    __slots__ = ("_key", "_leases", "_stakes", "common", "methods", "plan")
 
     def __init__(self, plan: Plan, key: str, leases: Leases) -> None:
         self._key = key
@@ -54,6 +55,7 @@ class KeyCounters:
             for route, bucket in stage.throttles.items()
         }
         """What those on some routes pass before: uid of the API, stage, route key."""
+        self._stakes = tuple(map(Stake, (*self.common, *self.methods.values())))
 
     def on(self, place: tuple[str, str, str]) -> tuple[Lease, ...]:
         """What a request with this key passes on a route, in the order of AWS §7.3."""
@@ -74,7 +76,7 @@ class Counters:
         self._most = most_clients
         self.keys: dict[tuple[str, str], KeyCounters] = {}
         """By plan and key; always the same dict."""
-        self._clients: dict[tuple[str, str], BucketLease] = {}
+        self._clients: dict[tuple[str, str], tuple[BucketLease, Stake]] = {}
         self._swept = 0
 
     def key(self, plan: Plan, key: str, now: int) -> KeyCounters:
@@ -94,13 +96,16 @@ class Counters:
         if found is None:
             self._sweep(now)
             if len(self._clients) >= self._most:
-                oldest = self._clients.pop(next(iter(self._clients)))
+                oldest, _ = self._clients.pop(next(iter(self._clients)))
                 self.leases.retire(oldest)
             known_as = f"client/{place}/{network_of(address)}"
-            found = self._clients[place_of] = self.leases.bucket(known_as, rate, burst)
-        elif found.limit.rate != rate or found.limit.burst != burst:
-            found = self.leases.bucket(found.id, rate, burst)
-        return found
+            lease = self.leases.bucket(known_as, rate, burst)
+            self._clients[place_of] = lease, Stake(lease)
+            return lease
+        lease = found[0]
+        if lease.limit.rate != rate or lease.limit.burst != burst:
+            lease = self.leases.bucket(lease.id, rate, burst)
+        return lease
 
     def __len__(self) -> int:
         """Keys and clients."""
@@ -112,7 +117,7 @@ class Counters:
         self._swept = now
         for key in [key for key, found in self.keys.items() if not found.active]:
             del self.keys[key]
-        for client in [key for key, found in self._clients.items() if not found.active]:
+        for client in [key for key, (lease, _) in self._clients.items() if not lease.active]:
             del self._clients[client]
 
 

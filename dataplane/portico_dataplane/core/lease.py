@@ -46,7 +46,6 @@ class Lease:
     """One counter, as far as this worker may use it."""
 
     __slots__ = (
-        "__weakref__",
         "active",
         "asked",
         "at",
@@ -56,6 +55,7 @@ class Lease:
         "demand",
         "floor",
         "grace",
+        "holders",
         "id",
         "known",
         "limit",
@@ -79,6 +79,8 @@ class Lease:
     def __init__(self, known_as: str, table: Leases) -> None:
         self.id = known_as
         self.table = table
+        self.holders = 0
+        """Who may use it: see `holds.Stake`."""
         self.tokens = 0.0
         self.at = 0
         """When it last filled up (buckets), when its period ends (quotas)."""
@@ -123,6 +125,12 @@ class Lease:
     def shares(self) -> bool:
         """It has a share of the rate, and some demand to show for it."""
         return False
+
+    def let_go(self) -> None:
+        """Somebody will not use it any more."""
+        self.holders -= 1
+        if not self.holders and not self.active:
+            self.table.drop(self)
 
     def take(self, now: int) -> Taken:
         """One token."""
@@ -364,34 +372,3 @@ class QuotaLease(Lease):
         if self.tokens >= 1:
             self.grace = self.table.share_of(self.limit.limit * GRACE_OF_QUOTA)
         self.floor = self.tokens / 2 if self.tokens >= 2 else -NEVER
-
-
-class Count(Lease):
-    """Requests under a plan without a quota: nobody has to be asked, but they are reported."""
-
-    __slots__ = ()
-
-    limit: Requests
-
-    def __init__(self, known_as: str, table: Leases, limit: Requests) -> None:
-        super().__init__(known_as, table)
-        self.limit = limit
-
-    def take(self, now: int) -> Taken:
-        """One request."""
-        self.spent += 1
-        if not self.active:
-            self.table.activate(self)
-        return TAKEN
-
-    def fill(self, now: int) -> None:
-        """Nothing comes in."""
-
-    def report(self, now: int) -> Ask | None:
-        """What was counted."""
-        if not self.spent:
-            self.active = now - self.reported_at < IDLE_MS
-            return None
-        spent, self.spent = self.spent, 0
-        self.reported_at = now
-        return Ask(self.id, self.limit, spent)

@@ -2,16 +2,17 @@
 
 Runtimes hold on to single ones; `effects/lessee.py` sends what `Leases.due` says to the pod and
 brings back grants. Promises: a counter outlives the configuration that named it as long as
-somebody uses it, and what was counted is told even when its limit changes its kind.
+somebody holds a stake in it or it is in use, and what was counted is told even when its limit
+changes its kind.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Final
-from weakref import WeakValueDictionary
 
-from portico_dataplane.core.lease import IDLE_MS, BucketLease, Count, Lease, QuotaLease
+from portico_dataplane.core.holds import Stake
+from portico_dataplane.core.lease import IDLE_MS, TAKEN, BucketLease, Lease, QuotaLease, Taken
 from portico_ir.access import Bucket
 from portico_ir.leases import Ask, Grant, Requests, Tokens
 
@@ -27,6 +28,37 @@ CONTENDED_MS: Final = 100
 """The same where requests are refused: shares follow demand."""
 
 
+class Count(Lease):
+    """Requests under a plan without a quota: nobody has to be asked, but they are reported."""
+
+    __slots__ = ()
+
+    limit: Requests
+
+    def __init__(self, known_as: str, table: Leases, limit: Requests) -> None:
+        super().__init__(known_as, table)
+        self.limit = limit
+
+    def take(self, now: int) -> Taken:
+        """One request."""
+        self.spent += 1
+        if not self.active:
+            self.table.activate(self)
+        return TAKEN
+
+    def fill(self, now: int) -> None:
+        """Nothing comes in."""
+
+    def report(self, now: int) -> Ask | None:
+        """What was counted."""
+        if not self.spent:
+            self.active = now - self.reported_at < IDLE_MS
+            return None
+        spent, self.spent = self.spent, 0
+        self.reported_at = now
+        return Ask(self.id, self.limit, spent)
+
+
 class Leases:
     """Every counter of a worker."""
 
@@ -39,12 +71,13 @@ class Leases:
         """What every request of every API passes (AWS §3.18)."""
         self.wake: Callable[[], None] = _nobody
         """Called when `due` should be asked soon."""
-        self._known: WeakValueDictionary[str, Lease] = WeakValueDictionary()
+        self._account_stake: Stake | None = None
+        self._known: dict[str, Lease] = {}
         self._active: dict[str, Lease] = {}
         self._pressed: list[Lease] = []
 
     def bucket(self, known_as: str, rate: float, burst: float) -> BucketLease:
-        """The bucket with this id; whoever holds on to it gets the same one again."""
+        """The bucket with this id; as long as somebody has a stake in it, the same one again."""
         limit = Tokens(rate, burst)
         found = self._known.get(known_as)
         if isinstance(found, BucketLease):
@@ -57,6 +90,7 @@ class Leases:
         """The account's bucket, or None for none; whether routes must be built again for it."""
         had = self.account is not None
         self.account = None if limit is None else self.bucket("account", limit.rate, limit.burst)
+        self._account_stake = None if self.account is None else Stake(self.account)
         return had is not (self.account is not None)
 
     def quota(self, known_as: str, limit: Requests) -> QuotaLease | Count:
@@ -75,6 +109,11 @@ class Leases:
             self._replace(found, made)
         self._known[known_as] = made
         return made
+
+    def drop(self, lease: Lease) -> None:
+        """Nobody uses it, and nobody will."""
+        if self._known.get(lease.id) is lease:
+            del self._known[lease.id]
 
     def activate(self, lease: Lease) -> None:
         """It has been used: look after it until it rests."""
@@ -148,6 +187,8 @@ class Leases:
             asks.append(ask)
         if not lease.active:
             self._active.pop(lease.id, None)
+            if not lease.holders:
+                self.drop(lease)
 
     def _replace(self, old: Lease, new: Lease) -> None:
         """A plan got a quota, or lost it: what was counted so far is still to be told."""

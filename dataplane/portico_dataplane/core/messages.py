@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 from portico_dataplane.core.caller import NOBODY, Caller
 
 if TYPE_CHECKING:
+    from portico_dataplane.core.tls_facts import TlsFacts
     from portico_ir.errors import ErrorKind
     from portico_ir.model import ApiUnit, GatewayUnit, Route, Stage
 
@@ -31,6 +32,11 @@ class HeaderLine(Protocol):
     @property
     def value(self) -> bytes:
         """Without surrounding spaces."""
+        ...
+
+    @property
+    def lower(self) -> bytes:
+        """The name in lower case."""
         ...
 
 
@@ -75,6 +81,14 @@ class Request:
     """Variable name to raw (still percent-encoded) value."""
     caller: Caller = NOBODY
     """Who calls; one of its own as soon as the route has a chain."""
+    tls: TlsFacts | None = None
+    """What the handshake told; None on a connection without TLS."""
+    mapped: bool = False
+    """It came to a domain of one's own: no stage stands in its path."""
+    base_path: str = ""
+    """Of a domain's mapping or rule, what of the path it matched."""
+    routing_rule: str = ""
+    """Priority of the domain's rule that matched."""
     lines: Sequence[HeaderLine] = ()
     """What `headers` is made of, the first time somebody asks."""
     _headers: Headers | None = None
@@ -93,7 +107,13 @@ class Request:
 
     def header(self, name: bytes) -> bytes | None:
         """Value of the first header of that (lower-case) name, in any case."""
-        for key, value in self.headers:
+        found = self._headers
+        if found is None:  # as a connection read them: their names are in lower case already
+            for line in self.lines:
+                if line.lower == name:
+                    return line.value
+            return None
+        for key, value in found:
             if len(key) == len(name) and key.lower() == name:
                 return value
         return None

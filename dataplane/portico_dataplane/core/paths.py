@@ -15,8 +15,9 @@ from urllib.parse import unquote_to_bytes
 
 _BROKEN_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
-# A backend that decodes before it resolves dots sees a step up behind `%2F` or `%5C` too.
-_STEP_UP: Final = re.compile(r"(?:^|[/\\])\.\.(?:[/\\]|$)")
+# A backend that decodes before it resolves dots sees a step up behind `%2F` or `%5C` too, and one
+# that drops parameters of segments (`..;x`, servlet containers do) behind a semicolon.
+_STEP_UP: Final = re.compile(r"(?:^|[/\\])\.\.(?:[/\\;]|$)")
 
 
 class BadPath(NamedTuple):

@@ -15,6 +15,7 @@ from typing import Final, NamedTuple
 from urllib.parse import quote
 
 from portico_dataplane.core import paths
+from portico_ir.targets import DEFAULT_PORTS
 
 _VARIABLE: Final = re.compile(r"\{([^{}]*)\}")
 _NAME: Final = re.compile(r"[A-Za-z0-9._$:-]+")
@@ -22,7 +23,6 @@ _NAME: Final = re.compile(r"[A-Za-z0-9._$:-]+")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 _HOST: Final = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,251}[A-Za-z0-9_.])?|\[[0-9A-Fa-f:.]+\]")
 _AUTHORITY: Final = re.compile(r"(\[[^\]]*\]|[^:]*)(?::([0-9]{1,5}))?")
-_DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
 # What may stand as it is; `%` too, because literals and values arrive percent-encoded.
 _PATH_SAFE: Final = "/!$&'()*+,;=:@-._~%"
@@ -162,7 +162,7 @@ class UrlTemplate:
         _check(text)
         scheme, separator, rest = text.partition("://")
         scheme = scheme.lower()
-        if not separator or scheme not in _DEFAULT_PORTS:
+        if not separator or scheme not in DEFAULT_PORTS:
             raise BadTemplate("a URL begins with http:// or https://")
         end = min(at if (at := rest.find(mark)) >= 0 else len(rest) for mark in "/?")
         path, _, query = rest[end:].partition("?")
@@ -238,7 +238,7 @@ def _origin(scheme: str, authority: str) -> Url:
     host = parts[1] if parts is not None else ""
     if parts is None or _HOST.fullmatch(host) is None or ".." in host:
         raise BadTemplate("not a host and port")
-    port = int(parts[2]) if parts[2] else _DEFAULT_PORTS[scheme]
+    port = int(parts[2]) if parts[2] else DEFAULT_PORTS[scheme]
     if not 1 <= port <= 65535:
         raise BadTemplate("a port is 1 to 65535")
     return Url(scheme, host.strip("[]").lower(), port, authority, "", "")

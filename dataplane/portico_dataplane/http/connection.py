@@ -14,6 +14,7 @@ import math
 import time
 from typing import TYPE_CHECKING, Final, cast
 
+from portico_dataplane.core.tls_facts import TlsFacts
 from portico_dataplane.http.body import ChunkedBody, LengthBody, MalformedBody
 from portico_dataplane.http.deadlines import Slot
 from portico_dataplane.http.exchange import Exchange
@@ -38,6 +39,7 @@ class ClientConnection(asyncio.Protocol):
     """The other end's address."""
     port = 0
     """The port it reached."""
+    tls: TlsFacts | None = None
     closed = False
     exchange: Exchange | None = None
     """The request in progress."""
@@ -171,11 +173,9 @@ class ClientConnection(asyncio.Protocol):
             return False
         self._in_head = False
         raw = pending[:end]
-        head: RequestHead | ErrorKind | None = None
-        if end > settings.line_limit:
-            head = too_large(raw, settings.line_limit, settings.head_limit)
-        if head is None:
-            head = parse(raw, settings.max_headers)
+        limit = settings.line_limit
+        fault = too_large(raw, limit, settings.head_limit) if end > limit else None
+        head = fault or parse(raw, settings.max_headers)
         if isinstance(head, ErrorKind):
             self.refuse(head)
             return False

@@ -11,16 +11,14 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from portico_dataplane.arrival import NO_API, NO_ROUTE, NO_STAGE, api_of, overridden, stage_of
+from portico_dataplane.arrival import NO_ROUTE, NO_STAGE, Turned, arrive, overridden, stage_of
 from portico_dataplane.core import errors
 from portico_dataplane.core.caller import Caller
 from portico_dataplane.core.identifiers import (
-    DRAWN_BYTES,
     TRACE_BYTES,
     chosen_request_id,
-    drawn,
     trace_id,
 )
 from portico_dataplane.core.messages import Outcome, Request, Response
@@ -44,6 +42,8 @@ if TYPE_CHECKING:
     from portico_dataplane.http.upstream import UpstreamConnection
 
 _log = logging.getLogger(__name__)
+
+_HTTP: Final = ApiKind.HTTP
 
 
 class Exchange:
@@ -96,13 +96,16 @@ class Exchange:
             request.source_ip = gateway.client_address(self.client.peer, request.headers)
         request.path_parameters = {}
         request.stage, request.route = NO_STAGE, NO_ROUTE
-        path = request.raw_path = head.path
-        api, path, named = api_of(runtime, fields.domain, path)
-        request.path = path
-        if api is None:
-            request.api = NO_API
+        request.raw_path = head.path
+        request.tls = self.client.tls
+        api, request.path, named = arrive(runtime, request, head.path)
+        if isinstance(api, Turned):
+            request.api = api.unit
             self._identify(ApiKind.REST)
-            self.reject(ErrorKind.UNKNOWN_HOST)
+            if api.location:
+                self.answer(api.redirect(request.method))
+            else:
+                self.reject(api.kind)
             return
         self._api = api
         self._cors = api.cors
@@ -110,19 +113,18 @@ class Exchange:
         self._identify(unit.kind)
         if fields.method_override is not None:
             request.method = overridden(head.method, fields.method_override, unit.kind)
-        self._route_request(api, path, named)
+        self._route_request(api, request.path, named)
 
     def _identify(self, kind: ApiKind) -> None:
         """The ids of AWS §2.4."""
         request, fields = self.request, self.head.fields
         second = request.received_ms // 1000
-        chance = self.gateway.chance.take(DRAWN_BYTES)
-        own, short, trace = drawn(chance, second)
+        own, short, trace = self.gateway.names.draw(second)
         request.extended_id = short
         if fields.trace_id is not None:
-            trace = trace_id(fields.trace_id, second, chance[:TRACE_BYTES])
+            trace = trace_id(fields.trace_id, second, self.gateway.chance.take(TRACE_BYTES))
         request.trace_id = trace
-        if kind is ApiKind.HTTP:
+        if kind is _HTTP:
             own = short
         elif fields.request_id is not None:
             own = chosen_request_id(fields.request_id, own)
@@ -131,7 +133,7 @@ class Exchange:
     def _route_request(self, api: ApiRuntime, path: str, named: str) -> None:
         request = self.request
         unit = api.unit
-        if unit.disable_default_endpoint:
+        if unit.disable_default_endpoint and not request.mapped:
             self.reject(ErrorKind.DEFAULT_ENDPOINT_DISABLED)
             return
         stage = api.sole_stage
@@ -210,7 +212,7 @@ class Exchange:
             self.reject(ErrorKind.BAD_REQUEST)
         elif self._cors is not None and self.request.method == "OPTIONS":
             self.answer(self._cors.unrouted_options(), decorated=True)
-        elif api.unit.kind is ApiKind.HTTP:
+        elif api.unit.kind is _HTTP:
             self.reject(ErrorKind.NOT_FOUND)
         else:
             self.reject(ErrorKind.MISSING_AUTHENTICATION_TOKEN)
@@ -283,7 +285,7 @@ class Exchange:
             connection.answer = connection.answer.with_lines(changed)
         self.answered = True
         request = self.request
-        rest = request.api.kind is not ApiKind.HTTP
+        rest = request.api.kind is not _HTTP
         date = self.gateway.date.line()
         return heads.proxied_head(request, connection.answer, rest, framing, date)
 

@@ -16,6 +16,7 @@ from urllib.parse import unquote_to_bytes
 from portico_dataplane.http import lines
 from portico_dataplane.http.lines import REQUEST_LINES, Blocks, Line
 from portico_ir.errors import ErrorKind
+from portico_ir.targets import DEFAULT_PORTS
 
 # RFC 3986: no `"#<>\{|}`, no controls, nothing beyond ASCII.
 _TARGET_BYTES: Final = bytes(byte for byte in range(0x21, 0x7F) if byte not in b'"#<>\\{|}')
@@ -110,11 +111,19 @@ class RequestHead:
 
 
 _blocks: Final[Blocks[Fields]] = Blocks()
+_begun: Final[Blocks[tuple[str, str, str]]] = Blocks()
+"""First lines of HTTP/1.1 without escapes to method, path and query."""
 
 
 def parse(raw: bytes, most_headers: int) -> RequestHead | ErrorKind:
     """The head in `raw` (without its empty line), or why it is refused."""
     line, _, block = raw.partition(b"\r\n")
+    again = _begun.known.get(line)
+    if again is not None:
+        known = _blocks.known.get(block) or _fields_of(block, False, most_headers)
+        if isinstance(known, ErrorKind):
+            return known
+        return RequestHead(again[0], "1.1", again[1], again[2], known)
     parts = line.split(b" ")
     if len(parts) != 3:
         return ErrorKind.BAD_REQUEST
@@ -132,8 +141,10 @@ def parse(raw: bytes, most_headers: int) -> RequestHead | ErrorKind:
     text = target.decode("ascii")
     if text[0] == "/" and "%" not in text and "/." not in text:
         path, _, query = text.partition("?")
+        if version == "1.1" and _begun.older(line) is None:
+            _begun.remember(line, (method, path, query))
         return RequestHead(method, version, path, query, fields)
-    located = _locate(method, text, fields.domain)
+    located = _locate(method, text, fields)
     if located is None:
         return ErrorKind.BAD_REQUEST
     return RequestHead(method, version, located[0], located[1], fields)
@@ -252,12 +263,12 @@ def _note(fields: Fields, line: Line) -> None:
         fields.method_override = value
 
 
-def _locate(method: str, target: str, domain: str) -> tuple[str, str] | None:
+def _locate(method: str, target: str, fields: Fields) -> tuple[str, str] | None:
     """Path and query of a target that is not plainly one; None: refused."""
     if target[0] != "/":
         if target == "*" and method == "OPTIONS":
             return "*", ""
-        rest = _path_of_absolute(target, domain)
+        rest = _path_of_absolute(target, fields)
         if rest is None:
             return None
         target = rest
@@ -278,27 +289,38 @@ def domain_of(value: bytes) -> str | None:
     return name if colon and not port.endswith("]") else text
 
 
-def _path_of_absolute(target: str, domain: str) -> str | None:
+def _path_of_absolute(target: str, fields: Fields) -> str | None:
     """Path and query of an absolute-form target (RFC 9112 §3.2.2) of the same authority."""
     scheme, separator, rest = target.partition("://")
-    if not separator or scheme.lower() not in ("http", "https"):
+    default = DEFAULT_PORTS.get(scheme.lower())
+    if not separator or default is None:
         return None
     cut = len(rest)
     for mark in "/?":
         found = rest.find(mark)
         if found != -1:
             cut = min(cut, found)
-    authority, tail = rest[:cut], rest[cut:]
-    if domain_of(authority.encode("ascii")) != domain:
+    authority, tail = rest[:cut].encode("ascii"), rest[cut:]
+    if domain_of(authority) != fields.domain:
+        return None
+    # The port is part of it (RFC 3986 §3.2), and a backend may be told either.
+    hosts = [line.value for line in fields.lines if line.code == lines.HOST]
+    if any(_port_of(host, default) != _port_of(authority, default) for host in hosts):
         return None
     return tail if tail.startswith("/") else "/" + tail
 
 
+def _port_of(authority: bytes, default: int) -> int:
+    _, colon, port = authority.rpartition(b":")
+    return int(port) if colon and port.isdigit() else default
+
+
 def _leaves_its_place(path: str) -> bool:
-    """Whether a segment decodes to `.` or `..`, to a NUL, or not to UTF-8."""
+    """Whether a segment decodes to `.` or `..`, to a NUL, or not to UTF-8. What servlet containers
+    take for parameters of a segment (RFC 3986 §3.3) does not make it another."""
     for segment in path.split("/"):
         raw = unquote_to_bytes(segment) if "%" in segment else segment.encode("ascii")
-        if raw in (b".", b"..") or b"\0" in raw:
+        if raw.partition(b";")[0] in (b".", b"..") or b"\0" in raw:
             return True
         try:
             raw.decode("utf-8")

@@ -179,16 +179,20 @@ class Blocks(Generic[T]):
     Date; then nothing of it is read again. Bounded like `Lines`.
     """
 
-    __slots__ = ("_older", "known")
+    __slots__ = ("_older", "_room", "known")
 
-    MOST: Final = 512
-    """Blocks a generation; there are two."""
+    ROOM: Final = 1_572_864
+    """Bytes a generation, as far as they can be told; there are two."""
+    OVERHEAD: Final = 512
+    """Bytes that a block takes beside its own. Clients with keys or tokens of their own are as
+    many blocks: some thousands of usual ones are remembered."""
     LONGEST: Final = 2048
     """Longer blocks are read each time."""
 
     def __init__(self) -> None:
         self.known: dict[bytes, T] = {}
         self._older: dict[bytes, T] = {}
+        self._room = self.ROOM
 
     def older(self, raw: bytes) -> T | None:
         """What `raw`, which is not among `known`, meant before; known again from now on."""
@@ -201,9 +205,11 @@ class Blocks(Generic[T]):
         """`raw` means `meaning`."""
         if len(raw) > self.LONGEST:
             return
-        if len(self.known) >= self.MOST:
+        self._room -= len(raw) + self.OVERHEAD
+        if self._room < 0:
             self._older = self.known
             self.known = {}
+            self._room = self.ROOM
         self.known[raw] = meaning
 
 

@@ -332,10 +332,9 @@ class Upstreams:
         for upstream in self._by_key.values():
             upstream.allow_fallback(allowed=allowed)
 
-    def retain(self, keys: set[str]) -> None:
-        """Forget upstreams that no configuration names any more."""
-        for key in [key for key in self._by_key if key not in keys]:
-            self.drop(key)
+    def keys(self) -> frozenset[str]:
+        """Of every upstream there is."""
+        return frozenset(self._by_key)
 
     def drop(self, key: str) -> None:
         """Forget one upstream; connections in use end with their answer."""

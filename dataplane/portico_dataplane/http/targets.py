@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import re
 import ssl
+from collections import Counter
+from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING, assert_never
 
 from portico_dataplane.core.templates import BadTemplate, UrlTemplate
 from portico_dataplane.http.pools import Upstream, Upstreams
 from portico_dataplane.integrations.http import PreparedTarget
 from portico_ir.model import Endpoint, ServiceTarget, Target, UrlTarget
+from portico_ir.targets import DEFAULT_PORTS
 
 if TYPE_CHECKING:
     from portico_ir.model import EndpointSet
 
-_DEFAULT_PORTS = {"http": 80, "https": 443}
 _AUTHORITY = re.compile(r"[A-Za-z0-9._~:\[\]-]+")
 _MOST_DYNAMIC = 1024
 """Upstreams whose host came from a request: bounded, because clients choose them."""
@@ -30,6 +32,8 @@ class Targets:
     def __init__(self, upstreams: Upstreams) -> None:
         self._upstreams = upstreams
         self._prepared: dict[Target, PreparedTarget] = {}
+        self._users: Counter[str] = Counter()
+        """Key of an upstream to how many prepared targets lead there."""
         self._endpoints: dict[str, tuple[Endpoint, ...]] = {}
         self._services: dict[str, set[str]] = {}
         """Upstream id of the contract to keys of upstreams (one per scheme)."""
@@ -45,6 +49,8 @@ class Targets:
         found = self._prepared.get(target)
         if found is None:
             found = self._prepared[target] = self._prepare(target)
+            if found.upstream is not None:
+                self._users[found.upstream.key] += 1
         return found
 
     def _prepare(self, target: Target) -> PreparedTarget:
@@ -102,7 +108,7 @@ class Targets:
 
     def _address(self, scheme: str, host: str, port: int) -> Upstream:
         # The dialer checks the resolved address when it connects.
-        port = port or _DEFAULT_PORTS[scheme]
+        port = port or DEFAULT_PORTS[scheme]
         upstream = self._upstreams.get(
             f"{scheme}:url:{host}:{port}",
             tls=self._context() if scheme == "https" else None,
@@ -136,21 +142,45 @@ class Targets:
                     self._upstreams.get(key, trusted=True).update(new)
         self._endpoints.update(endpoints.upstreams)
         self._named = frozenset(endpoints.upstreams)
+        for upstream_id in self._endpoints.keys() - self._named - self._services.keys():
+            del self._endpoints[upstream_id]
         return True
 
-    def retain(self, used: set[Target]) -> None:
-        """Forget targets, and upstreams, that nothing names any more."""
-        self._prepared = {t: p for t, p in self._prepared.items() if t in used}
-        keys = {p.upstream.key for p in self._prepared.values() if p.upstream is not None}
-        self._services = {
-            upstream_id: kept
-            for upstream_id, known in self._services.items()
-            if (kept := known & keys)
-        }
-        needed = self._named.union(self._services)
-        self._endpoints = {u: found for u, found in self._endpoints.items() if u in needed}
-        self._static &= keys
-        self._upstreams.retain(keys | set(self._dynamic))
+    def release(self, unused: Iterable[Target]) -> None:
+        """Forget these targets, and upstreams that only they led to."""
+        for target in unused:
+            prepared = self._prepared.pop(target, None)
+            if prepared is None or prepared.upstream is None:
+                continue
+            key = prepared.upstream.key
+            self._users[key] -= 1
+            if not self._users[key]:
+                del self._users[key]
+                self._drop(key)
+                if isinstance(target, ServiceTarget):
+                    self._leave(target.upstream, key)
+
+    def _drop(self, key: str) -> None:
+        self._static.discard(key)
+        if key not in self._dynamic:
+            self._upstreams.drop(key)
+
+    def _leave(self, upstream_id: str, key: str) -> None:
+        keys = self._services[upstream_id]
+        keys.discard(key)
+        if not keys:
+            del self._services[upstream_id]
+            if upstream_id not in self._named:
+                self._endpoints.pop(upstream_id, None)
+
+    def retain(self, used: Collection[Target]) -> None:
+        """Forget all but these, and what a build that failed has left behind."""
+        self.release([target for target in self._prepared if target not in used])
+        for key in self._upstreams.keys() - self._users.keys():
+            self._drop(key)
+        for upstream_id, keys in list(self._services.items()):
+            for key in keys - self._users.keys():
+                self._leave(upstream_id, key)
 
 
 def _endpoint(address: str) -> Endpoint | None:

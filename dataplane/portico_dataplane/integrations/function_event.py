@@ -31,6 +31,8 @@ _Lines = list[tuple[str, str]]
 # Never shown to a function as the client sent them: hop-by-hop, framing, and what is set below.
 _NOT_PASSED: Final = frozenset(
     {
+        b"client-cert",
+        b"client-cert-chain",
         b"connection",
         b"content-length",
         b"expect",
@@ -87,7 +89,8 @@ def rest(request: Request, body: bytes) -> Event:
     # `;` splits a parameter on REST (AWS §3.2).
     query, multi_query = _maps(query_pairs(request.query.replace(";", "&")), fold=False)
     route = request.route
-    path = request.path
+    # A base path stays here, a stage does not (AWS §8.2).
+    path = request.raw_path if request.mapped else request.path
     context: Event = {
         "resourceId": route.resource_id,
         "resourcePath": resource_path(route),
@@ -118,7 +121,7 @@ def _identity(request: Request, missing_agent: str | None) -> Event:
     agent = request.header(b"user-agent")
     caller = request.caller
     signed = caller.user_arn != ""
-    identity = {
+    identity: Event = {
         "accessKey": caller.access_key or None,
         "accountId": request.gateway.account_id if signed else None,
         "caller": caller.user_id or None,
@@ -136,7 +139,24 @@ def _identity(request: Request, missing_agent: str | None) -> Event:
         # AWS §7.3: only methods that require a key look at it.
         identity["apiKey"] = caller.api_key
         identity["apiKeyId"] = caller.api_key_id
+    shown = _client_certificate(request)
+    if shown is not None:
+        identity["clientCert"] = shown
     return identity
+
+
+def _client_certificate(request: Request) -> Event | None:
+    """AWS §6.4: only where the domain asks for one."""
+    shown = request.tls.client_certificate if request.tls is not None else None
+    if shown is None:
+        return None
+    return {
+        "clientCertPem": shown.pem,
+        "subjectDN": shown.subject,
+        "issuerDN": shown.issuer,
+        "serialNumber": shown.serial,
+        "validity": {"notBefore": shown.not_before, "notAfter": shown.not_after},
+    }
 
 
 def _context_v1(request: Request, path: str) -> Event:
@@ -239,6 +259,9 @@ def http_v2(request: Request, body: bytes) -> Event:
     }
     if request.caller.event is not None:
         event["requestContext"]["authorizer"] = dict(request.caller.event)
+    shown = _client_certificate(request)
+    if shown is not None:
+        event["requestContext"]["authentication"] = {"clientCert": shown}
     text, is_base64 = _http_body(request, body)
     optional: Event = {
         "cookies": cookies,

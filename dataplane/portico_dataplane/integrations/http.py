@@ -190,7 +190,8 @@ class HttpForward:
         if self.preserve_host:
             came = request.header(b"host")
             host_line = b"Host: %b\r\n" % came if came else host_line
-        port = request.local_port
+        tls = request.tls
+        port = request.local_port if request.scheme == "http" else -request.local_port
         passed = client.rest if self._rest else client.http
         if request.caller.user_arn:
             passed = self._without_signature(passed, client)
@@ -199,8 +200,10 @@ class HttpForward:
             passed,
             b"" if client.user_agent or not self._rest else self._user_agent,
             self._forwarded(request, client),
-            self._tails.get(port) or self._tail(port, request.scheme),
+            self._tails.get(port) or self._tail(port),
         ]
+        if tls is not None and tls.client_certificate is not None:
+            parts.append(tls.client_certificate.line)
         if self.mappings:
             parts = self._with_mapped_headers(request, parts)
         parts += (
@@ -220,12 +223,14 @@ class HttpForward:
                 block = block.replace(b"\r\n" + (line.rest if self._rest else line.http), b"\r\n")
         return block[2:]
 
-    def _tail(self, port: int, scheme: str) -> bytes:
-        """Lines that are the same for every request of this route on this port."""
+    def _tail(self, port: int) -> bytes:
+        """Lines that are the same for every request of this route on this port; a negative one
+        speaks TLS."""
         tail = b""
         if self._rest:
+            scheme = "https" if port < 0 else "http"
             tail = (
-                f"X-Forwarded-Port: {port}\r\nX-Forwarded-Proto: {scheme}\r\n"
+                f"X-Forwarded-Port: {abs(port)}\r\nX-Forwarded-Proto: {scheme}\r\n"
                 f"X-Amzn-Apigateway-Api-Id: {self._api_id}\r\n"
             ).encode("ascii")
         self._tails[port] = tail

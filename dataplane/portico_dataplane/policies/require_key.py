@@ -7,7 +7,6 @@ What the plan then allows is counted by the policy of the next phase.
 
 from __future__ import annotations
 
-import hashlib
 from typing import Final
 
 from portico_dataplane.core.credentials import Directory
@@ -47,7 +46,7 @@ class RequireKeyPolicy:
             if not sent:
                 return _NOT_NAMED
         credentials = self._directory.credentials
-        key = credentials.key(hashlib.sha256(sent).digest())
+        key = credentials.key_of(sent)
         if key is None:
             return _UNKNOWN
         caller.api_key = sent.decode("utf-8", "replace")

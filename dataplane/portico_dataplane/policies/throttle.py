@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 
 from portico_dataplane.core.credentials import Directory
+from portico_dataplane.core.holds import Stake
 from portico_dataplane.core.key_counters import Counters, KeyCounters
 from portico_dataplane.core.lease import ASK, BucketLease, Lease, QuotaLease, Taken
 from portico_dataplane.core.messages import Request
@@ -22,7 +23,16 @@ from portico_ir.policies import Throttle
 class ThrottlePolicy:
     """One route's counters."""
 
-    __slots__ = ("_client", "_counters", "_credentials", "_keys", "_name", "_own", "_place")
+    __slots__ = (
+        "_client",
+        "_counters",
+        "_credentials",
+        "_keys",
+        "_name",
+        "_own",
+        "_place",
+        "_stakes",
+    )
 
     def __init__(
         self,
@@ -37,6 +47,7 @@ class ThrottlePolicy:
         self._name = "/".join(place)
         self._own = own
         """Buckets that every request of the route passes."""
+        self._stakes = tuple(map(Stake, own))
         self._client = client
         self._counters = counters
         self._keys = counters.keys

@@ -1,23 +1,21 @@
 """Where access log lines go: one bounded writer, so that a slow reader costs lines, not requests.
 
 Requests write into `BatchedLines`; it hands batches on, in a worker over the channel to the
-supervisor, in a single process straight to `LineWriter`, the thread that alone touches the
-file. Promises: `write` never blocks and never grows without bound; what is dropped is
-counted; `flush` and `close` bring out what was taken.
+supervisor, in a single process straight to the thread that alone touches the file
+(`line_writer.py`). Promises: `write` never blocks and never grows without bound; what is dropped
+is counted; `flush` brings out what was taken.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
-import select
-import threading
 from collections.abc import Callable
 
 from portico_dataplane.core.messages import Outcome, Request
 
-Deliver = Callable[[list[str]], int]
-"""Takes a batch and returns how many of its lines it had to drop."""
+Deliver = Callable[[bytes, int], int]
+"""Takes a batch, as it is written, and the number of its lines; returns how many of them it had to
+drop."""
 
 
 class BatchedLines:
@@ -57,78 +55,10 @@ class BatchedLines:
         if not self._lines:
             return
         lines, self._lines, self._chars = self._lines, [], 0
-        dropped = self._deliver(lines)
+        # Here, not where it is written: one process writes what all workers have to say.
+        dropped = self._deliver(as_text(lines), len(lines))
         self.dropped += dropped
         self.written += len(lines) - dropped
-
-
-class LineWriter:
-    """A thread that writes lines to a file descriptor; what it cannot place in time is dropped."""
-
-    def __init__(self, fd: int, *, max_chars: int = 16 * 1024 * 1024) -> None:
-        self._fd = fd
-        self._max_chars = max_chars
-        self._waiting: list[list[str]] = []
-        self._chars = 0
-        self._changed = threading.Condition()
-        self._closing = False
-        self._broken = False
-        self.dropped = 0
-        """Lines lost after they had been taken: the reader went away, or `close` gave up."""
-        # A daemon: a reader that never reads must not keep the process from ending.
-        self._thread = threading.Thread(target=self._run, name="access-log", daemon=True)
-        self._thread.start()
-
-    def put(self, lines: list[str]) -> int:
-        """Take a batch; returns how many lines were dropped instead (all or none)."""
-        chars = sum(map(len, lines)) + len(lines)
-        with self._changed:
-            if self._closing or self._broken or self._chars + chars > self._max_chars:
-                return len(lines)
-            self._waiting.append(lines)
-            self._chars += chars
-            self._changed.notify()
-        return 0
-
-    def close(self, timeout_s: float) -> None:
-        """Write what was taken, for at most so long; blocks, so call it last or in a thread."""
-        with self._changed:
-            self._closing = True
-            self._changed.notify()
-        self._thread.join(timeout_s)
-        with self._changed:
-            self.dropped += sum(map(len, self._waiting))
-            self._waiting.clear()
-
-    def _run(self) -> None:
-        while True:
-            with self._changed:
-                while not self._waiting:
-                    if self._closing:
-                        return
-                    self._changed.wait()
-                batches, self._waiting = self._waiting, []
-            lines = [line for batch in batches for line in batch]
-            written = self._write_all(as_text(lines))
-            with self._changed:
-                self._chars -= sum(map(len, lines)) + len(lines)
-                if not written:
-                    self._broken = True
-                    self.dropped += len(lines) + sum(map(len, self._waiting))
-                    self._waiting.clear()
-                    return
-
-    def _write_all(self, data: bytes) -> bool:
-        rest = memoryview(data)
-        while rest:
-            try:
-                rest = rest[os.write(self._fd, rest) :]
-            except BlockingIOError:
-                # Somebody else made the shared terminal or pipe non-blocking.
-                select.select((), (self._fd,), ())
-            except OSError:
-                return False
-        return True
 
 
 def as_text(lines: list[str]) -> bytes:

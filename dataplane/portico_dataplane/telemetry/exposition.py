@@ -23,7 +23,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from portico_dataplane.telemetry.meters import LATENCY_BOUNDS_MS, Series, read
-from portico_dataplane.telemetry.readings import ProcessReading, Scrape
+from portico_dataplane.telemetry.readings import HANDSHAKES, PREFACES, ProcessReading, Scrape
 
 _OPENMETRICS: Final = "application/openmetrics-text; version=1.0.0"
 _LE: Final = (*(repr(bound / 1000) for bound in LATENCY_BOUNDS_MS), "+Inf")
@@ -34,6 +34,8 @@ _ALWAYS: Final = frozenset({"2xx", "4xx", "5xx"})
 _GAUGES: Final = {
     "requests_in_flight": "Requests that have begun and not ended.",
     "client_connections": "Open connections from clients.",
+    "tls_connections": "Those of them that came through a TLS handshake.",
+    "tls_handshakes_in_progress": "Connections whose TLS handshake is not over.",
     "workers_ready": "Worker processes that serve.",
     "workers": "Worker processes that should serve.",
 }
@@ -43,6 +45,11 @@ _COUNTERS: Final = {
     "worker_restarts": "Worker processes replaced after they died.",
     "config_reloads": "Snapshots taken over.",
     "config_reload_failures": "Snapshots that could not be read; the last good one served on.",
+}
+
+_LABELLED: Final = {
+    HANDSHAKES: ("result", "TLS handshakes: completed, or why they failed."),
+    PREFACES: ("cause", "Connections without a PROXY header from a trusted address."),
 }
 
 
@@ -98,6 +105,8 @@ class ScrapeCollector(Collector):
         for name, help_text in _COUNTERS.items():
             if name in scrape.counters:
                 yield CounterMetricFamily(f"portico_{name}", help_text, scrape.counters[name])
+        yield from _labelled(scrape.counters)
+        yield from _expiries(scrape.expiries)
         yield from _config(scrape)
         yield from _processes(scrape.processes)
 
@@ -149,6 +158,31 @@ def _gauges(gauges: dict[str, float]) -> Iterator[Metric]:
             yield GaugeMetricFamily(f"portico_{safe}", help_text, value)
     if upstream.samples:
         yield upstream
+
+
+def _labelled(counters: dict[str, float]) -> Iterator[Metric]:
+    """Counters whose names end in the value of a label."""
+    for family, (label, help_text) in _LABELLED.items():
+        metric = CounterMetricFamily(f"portico_{family}", help_text, labels=(label,))
+        for name, value in sorted(counters.items()):
+            if name.startswith(f"{family}."):
+                metric.add_metric((name.partition(".")[2],), value)
+        if metric.samples:
+            yield metric
+
+
+def _expiries(expiries: dict[str, float]) -> Iterator[Metric]:
+    if not expiries:
+        return
+    metric = GaugeMetricFamily(
+        "portico_certificate_expiry_timestamp_seconds",
+        "When the certificate of a DomainName ends, Unix time.",
+        labels=("namespace", "domain"),
+    )
+    for domain, at in sorted(expiries.items()):
+        namespace, _, name = domain.partition("/")
+        metric.add_metric((namespace, name), at)
+    yield metric
 
 
 def _config(scrape: Scrape) -> Iterator[Metric]:

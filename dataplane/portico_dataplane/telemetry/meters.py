@@ -14,10 +14,12 @@ from collections.abc import Iterable
 from typing import Final, NamedTuple
 from weakref import WeakValueDictionary
 
+from portico_dataplane.core.holds import Token
+
 Labels = tuple[str, str, str, str, str]
 """namespace, api, kind, stage, route; route is empty for a stage's own numbers."""
 
-LATENCY_BOUNDS_MS: Final = (
+LATENCY_BOUNDS_MS: Final[tuple[float, ...]] = (
     1.0, 2.5, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0,
     1_000.0, 2_500.0, 5_000.0, 10_000.0, 30_000.0,
 )  # fmt: skip
@@ -42,12 +44,13 @@ Series = dict[Labels, Cells]
 
 
 class StageMeter:
-    """Implements `ports.Meter`; the same labels give the same object while it is in use."""
+    """Implements `ports.Meter`; meters of the same labels count in the same cells."""
 
-    __slots__ = ("__weakref__", "_cells")
+    __slots__ = ("_cells", "_token")
 
-    def __init__(self, cells: Cells) -> None:
+    def __init__(self, cells: Cells, token: Token) -> None:
         self._cells = cells
+        self._token = token
 
     def record(
         self, status: int, latency_ms: float, integration_latency_ms: float, sent: int
@@ -67,21 +70,18 @@ class StageMeters:
     """Implements `ports.Meters`; one per process.
 
     Stages and routes are bounded apart, so that detailed metrics of one API cannot crowd out
-    the totals of another. Meters are held weakly and their cells strongly: cells whose meter
-    no Runtime refers to any more still count, and make room when the bound is reached.
+    the totals of another. Cells whose meters no Runtime refers to any more still count, and make
+    room when the bound is reached.
     """
 
     def __init__(self, max_label_sets: int = 10_000) -> None:
         self._bound = max_label_sets
         self._cells: tuple[Series, Series] = ({}, {})
-        self._in_use: WeakValueDictionary[Labels, StageMeter] = WeakValueDictionary()
+        self._in_use: WeakValueDictionary[Labels, Token] = WeakValueDictionary()
 
     def meter(self, namespace: str, api: str, kind: str, stage: str, route: str) -> StageMeter:
         """The meter of these labels; beyond the bound, the one labelled `other`."""
         labels = (namespace, api, kind, stage, route)
-        known = self._in_use.get(labels)
-        if known is not None:
-            return known
         family = self._cells[bool(route)]
         cells = family.get(labels)
         if cells is None:
@@ -89,8 +89,7 @@ class StageMeters:
             if len(family) >= self._bound - 1 and not self._make_room(family):
                 return self._other(family, by_route=bool(route))
             cells = family[labels] = [0] * CELLS
-        meter = self._in_use[labels] = StageMeter(cells)
-        return meter
+        return self._meter(labels, cells)
 
     def snapshot(self) -> Series:
         """A copy of every series, safe to encode while counting goes on."""
@@ -98,11 +97,13 @@ class StageMeters:
 
     def _other(self, family: Series, *, by_route: bool) -> StageMeter:
         labels = other(by_route=by_route)
-        meter = self._in_use.get(labels)
-        if meter is None:
-            meter = StageMeter(family.setdefault(labels, [0] * CELLS))
-            self._in_use[labels] = meter
-        return meter
+        return self._meter(labels, family.setdefault(labels, [0] * CELLS))
+
+    def _meter(self, labels: Labels, cells: Cells) -> StageMeter:
+        token = self._in_use.get(labels)
+        if token is None:
+            token = self._in_use[labels] = Token()
+        return StageMeter(cells, token)
 
     def _make_room(self, family: Series) -> bool:
         abandoned = [labels for labels in family if labels not in self._in_use]

@@ -24,8 +24,8 @@ class Meters(Protocol):
     """Where meters come from; asked while building, never per request."""
 
     def meter(self, namespace: str, api: str, kind: str, stage: str, route: str) -> Meter:
-        """The meter of these labels; `route` is empty for the stage's own. Same labels, same
-        object. Beyond a bound of label sets, one that is labelled `other`."""
+        """The meter of these labels; `route` is empty for the stage's own. Those of the same
+        labels count together. Beyond a bound of label sets, one that is labelled `other`."""
         ...
 
 

@@ -19,6 +19,9 @@ import msgspec
 from portico_dataplane.telemetry.meters import Series, merge
 
 SUPERVISOR: Final = "supervisor"
+HANDSHAKES: Final = "tls_handshakes"
+PREFACES: Final = "proxy_protocol_refused"
+"""Counters with a label: `tls_handshakes.completed`, `proxy_protocol_refused.untrusted`."""
 
 
 class ProcessReading(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,6 +68,8 @@ class Scrape:
     series: Series = field(default_factory=dict)
     gauges: dict[str, float] = field(default_factory=dict)
     counters: dict[str, float] = field(default_factory=dict)
+    expiries: dict[str, float] = field(default_factory=dict)
+    """Domain (`namespace/name`) to the Unix time at which its certificate ends."""
     processes: dict[str, ProcessReading] = field(default_factory=dict)
     """By name: `supervisor`, `worker-0`, …"""
     config: ConfigReading = ConfigReading()

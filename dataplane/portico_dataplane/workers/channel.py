@@ -138,7 +138,9 @@ class Pulled(msgspec.Struct, frozen=True, tag=True):
 class Lines(msgspec.Struct, frozen=True, tag=True):
     """Access log lines for the one writer."""
 
-    lines: list[str]
+    text: bytes
+    """As they are written."""
+    lines: int
 
 
 class Failed(msgspec.Struct, frozen=True, tag=True):

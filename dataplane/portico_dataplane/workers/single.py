@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from portico_dataplane.admin import ConfigView, WorkerView
 from portico_dataplane.telemetry.access_log import BatchedLines
+from portico_dataplane.telemetry.expiry import Expiries
 from portico_dataplane.telemetry.loop_lag import LoopLag
 from portico_dataplane.telemetry.meters import StageMeters
 from portico_dataplane.telemetry.readings import ConfigReading, Scrape, engine_gauges, take_process
@@ -28,8 +29,11 @@ class SingleProcess:
         meters: StageMeters,
         lines: BatchedLines,
         flush: Callable[[str], object],
+        counters: Callable[[], dict[str, float]] = dict,
     ) -> None:
         self._gauges = gauges
+        self._counters = counters
+        self._expiries = Expiries()
         self._flush = flush
         self._meters = meters
         self._lines = lines
@@ -92,7 +96,9 @@ class SingleProcess:
                 "worker_restarts": 0,
                 "config_reloads": self._reloads,
                 "config_reload_failures": self._failures,
+                **self._counters(),
             },
+            expiries=await self._expiries.read(self._snapshot),
             processes={"worker-0": take_process(self._lag.longest_s())},
             config=ConfigReading(
                 digests=(self._digest,) if self._digest else (),

@@ -73,7 +73,7 @@ class Owner(Protocol):
         """New readings."""
         ...
 
-    def lines(self, lines: list[str]) -> None:
+    def lines(self, text: bytes, lines: int) -> None:
         """Access log lines."""
         ...
 
@@ -295,7 +295,7 @@ class Slot:
                 if self._pull is not None and not self._pull.done():
                     self._pull.set_result(None)
             case Lines():
-                self._owner.lines(report.lines)
+                self._owner.lines(report.text, report.lines)
             case Asks():
                 self._owner.asked(self, report.asks)
             case Failed():

@@ -7,12 +7,17 @@ manifest is there and has the bytes its digest says.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
+from typing import Final
 
 import msgspec
 
 from portico_ir.codec import Undecodable, decode_snapshot, decode_unit, digest, encode
 from portico_ir.model import IR_VERSION, Snapshot, StoreUnit
+
+EMPTY: Final[Mapping[str, bytes]] = MappingProxyType({})
 
 
 class SnapshotError(Exception):
@@ -50,8 +55,11 @@ def load(path: str) -> Snapshot:
     return snapshot
 
 
-def prepare(snapshot: Snapshot, serial: int, sequence: int) -> Wanted:
-    """The snapshot ready to be sent, its endpoints numbered `sequence`."""
+def prepare(
+    snapshot: Snapshot, serial: int, sequence: int, before: Mapping[str, bytes] = EMPTY
+) -> Wanted:
+    """The snapshot ready to be sent, its endpoints numbered `sequence`; units that are among
+    those `before` are not copied again."""
     manifest = encode(snapshot.manifest)
     endpoints = msgspec.structs.replace(snapshot.endpoints, sequence=sequence)
     return Wanted(
@@ -59,7 +67,8 @@ def prepare(snapshot: Snapshot, serial: int, sequence: int) -> Wanted:
         digest=digest(manifest),
         manifest=manifest,
         units={
-            known: bytes(snapshot.units[unit]) for unit, known in snapshot.manifest.units.items()
+            known: before.get(known) or bytes(snapshot.units[unit])
+            for unit, known in snapshot.manifest.units.items()
         },
         endpoints=encode(endpoints),
     )

@@ -12,7 +12,10 @@ import errno
 import os
 import socket
 import stat
+from dataclasses import replace
 from typing import NamedTuple
+
+from portico_dataplane.settings import Settings
 
 
 class ListenError(Exception):
@@ -45,6 +48,31 @@ def listen(host: str, port: int, workers: int, backlog: int) -> list[list[socket
         close(slots)
         raise _explained(error, host, addresses[0].port) from error
     return slots
+
+
+def listen_for(settings: Settings) -> tuple[Settings, list[list[socket.socket]]]:
+    """Sockets of traffic by worker, and settings that say which of them speak TLS: a TLS port
+    that was to be any is named."""
+    slots = listen(settings.host, settings.port, settings.workers, settings.backlog)
+    if settings.tls_port is None:
+        return settings, slots
+    try:
+        more = listen(settings.host, settings.tls_port, settings.workers, settings.backlog)
+    except ListenError:
+        close(slots)
+        raise
+    settings = replace(settings, tls_port=int(more[0][0].getsockname()[1]))
+    return settings, [first + second for first, second in zip(slots, more, strict=True)]
+
+
+def secure(slot: list[socket.socket], settings: Settings) -> list[socket.socket]:
+    """Those of a slot that speak TLS: they are told by their port."""
+    return [sock for sock in slot if sock.getsockname()[1] == settings.tls_port]
+
+
+def plain(slot: list[socket.socket], settings: Settings) -> list[socket.socket]:
+    """The others."""
+    return [sock for sock in slot if sock.getsockname()[1] != settings.tls_port]
 
 
 def listen_once(host: str, port: int, backlog: int = 128) -> list[socket.socket]:

@@ -21,7 +21,8 @@ from portico_dataplane.admin import ConfigView, WorkerView
 from portico_dataplane.effects.stores.operator import OperatorStore
 from portico_dataplane.settings import Settings
 from portico_dataplane.tasks import spawn
-from portico_dataplane.telemetry.access_log import LineWriter
+from portico_dataplane.telemetry.expiry import Expiries
+from portico_dataplane.telemetry.line_writer import LineWriter
 from portico_dataplane.telemetry.loop_lag import LoopLag
 from portico_dataplane.telemetry.readings import (
     SUPERVISOR,
@@ -34,7 +35,7 @@ from portico_dataplane.telemetry.readings import (
 from portico_dataplane.workers import sockets as listening
 from portico_dataplane.workers.accounting import Accounting
 from portico_dataplane.workers.slot import WORKER, Slot
-from portico_dataplane.workers.snapshot_file import Wanted, prepare, store_of
+from portico_dataplane.workers.snapshot_file import EMPTY, Wanted, prepare, store_of
 from portico_ir.codec import encode
 from portico_ir.leases import Ask, Grant
 from portico_ir.model import EndpointSet, Snapshot
@@ -92,6 +93,7 @@ class Supervisor:
         self._stopping = False
         self._progress = asyncio.Event()
         self._ledger = Ledger(settings.max_label_sets)
+        self._expiries = Expiries()
         self._lag = LoopLag()
         loop = asyncio.get_running_loop()
         self.accounting = Accounting(loop, len(self._slots), self._deliver, store)
@@ -114,7 +116,8 @@ class Supervisor:
         self._serial += 1
         self._sequence += 1
         self._snapshot = snapshot
-        self._wanted = target = prepare(snapshot, self._serial, self._sequence)
+        before = self._wanted.units if self._wanted is not None else EMPTY
+        self._wanted = target = prepare(snapshot, self._serial, self._sequence, before)
         self.accounting.configure(store_of(snapshot))
         self.accounting.declare(snapshot)
         for slot in self._slots:
@@ -214,6 +217,7 @@ class Supervisor:
             series=self._ledger.series(),
             gauges=gauges,
             counters=counters,
+            expiries=await self._expiries.read(self._snapshot),
             processes={
                 SUPERVISOR: take_process(self._lag.longest_s()),
                 **self._ledger.processes(),
@@ -279,10 +283,10 @@ class Supervisor:
         """Keep the newest readings of a worker."""
         self._ledger.report(slot.name, readings)
 
-    def lines(self, lines: list[str]) -> None:
+    def lines(self, text: bytes, lines: int) -> None:
         """Write access log lines."""
-        dropped = self._writer.put(lines)
-        self._counters["log_lines"] += len(lines) - dropped
+        dropped = self._writer.put(text, lines)
+        self._counters["log_lines"] += lines - dropped
         self._counters["log_lines_dropped"] += dropped
 
     def asked(self, slot: Slot, asks: list[Ask]) -> None:

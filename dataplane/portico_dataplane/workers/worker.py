@@ -208,19 +208,22 @@ class Worker:
         if self._channel is not None:
             self._channel.send(report)
 
-    def _deliver(self, lines: list[str]) -> int:
+    def _deliver(self, text: bytes, lines: int) -> int:
         if self._begin is not None and self._begin.settings.access_log == "off":
             return 0
         if self._channel is None or self._channel.buffered > _MAX_BUFFERED_LINES:
-            return len(lines)
-        self._send(Lines(lines))
+            return lines
+        self._send(Lines(text, lines))
         return 0
 
     def _send_readings(self, serial: int) -> None:
         readings = Readings(
             series=self._meters.snapshot(),
             gauges=engine_gauges(self._gateway.gauges()) if self._gateway and self._started else {},
-            counters={"log_lines_dropped": self._lines.dropped},
+            counters={
+                "log_lines_dropped": self._lines.dropped,
+                **(self._gateway.counters() if self._gateway and self._started else {}),
+            },
             process=take_process(self._lag.longest_s()),
         )
         self._send(Pulled(serial, readings))

@@ -77,6 +77,46 @@ RULES: Mapping[str, tuple[Cel, ...]] = {
             "a rule has exactly one action",
             ".actions",
         ),
+        Cel(
+            "routing_rules_ask_what_they_may",
+            "!has(self.conditions) || "
+            "(self.conditions.filter(c, has(c.matchHeaders)).size() <= 2 && "
+            "self.conditions.filter(c, has(c.matchBasePaths)).size() <= 1)",
+            "at most two matchHeaders and one matchBasePaths",
+            ".conditions",
+        ),
+    ),
+    "RuleCondition": (
+        Cel(
+            "routing_rules_ask_what_they_may",
+            "has(self.matchHeaders) != has(self.matchBasePaths)",
+            "has exactly one of matchHeaders and matchBasePaths",
+        ),
+    ),
+    "InvokeApi": (
+        Cel(
+            "routing_rules_lead_to_rest_apis",
+            "!has(self.apiRef.kind) || self.apiRef.kind == 'RestApi'",
+            "a rule invokes a RestApi; map other APIs with an ApiMapping",
+            ".apiRef.kind",
+        ),
+    ),
+    "DomainNameSpec": tuple(
+        Cel(
+            "tls_settings_need_a_certificate",
+            f"has(self.certificateRef) || {idle}",
+            "goes with a certificateRef: without one TLS does not end here",
+            field,
+        )
+        for field, idle in (
+            (".securityPolicy", "!has(self.securityPolicy)"),
+            (".mutualTlsAuthentication", "!has(self.mutualTlsAuthentication)"),
+            (
+                ".extensions.redirectHttp",
+                "!has(self.extensions) || !has(self.extensions.redirectHttp) || "
+                "!self.extensions.redirectHttp",
+            ),
+        )
     ),
     "DomainNameSpec.routingRules": (
         Cel(
@@ -98,6 +138,11 @@ RULES: Mapping[str, tuple[Cel, ...]] = {
             "mapping_key_is_a_path",
             "!self.startsWith('/') && !self.endsWith('/') && !self.contains('//')",
             "segments joined by single slashes, none at the ends",
+        ),
+        Cel(
+            "mapping_key_is_a_path",
+            "!self.matches('(^|/)[.][.]?(/|$)')",
+            "no segment is '.' or '..': such requests are refused",
         ),
     ),
 }

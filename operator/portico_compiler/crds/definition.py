@@ -115,7 +115,7 @@ NAMES: dict[str, Naming] = {
     ),
     "IamUser": Naming("iamusers", "iamu", ()),
     "DomainName": Naming(
-        "domainnames", "dname", (Column("Address", ".spec.domainNames[0]"), _CLASS)
+        "domainnames", "dname", (Column("Host", ".spec.domainNames[0]"), _ADDRESS, _CLASS)
     ),
     "ApiMapping": Naming(
         "apimappings",
@@ -123,6 +123,7 @@ NAMES: dict[str, Naming] = {
         (
             Column("Domain", ".spec.domainRef.name"),
             Column("Path", ".spec.apiMappingKey"),
+            _ADDRESS,
             _API,
             Column("Stage", ".spec.stage"),
         ),
@@ -193,7 +194,7 @@ def _root(kind: Kind) -> Schema:
 def status(kind: Kind) -> Schema:
     """The same on every kind (design.md §3, Status); only some fill in all of it."""
     addresses = {
-        "description": "URLs of APIs and Stages, as clients use them.",
+        "description": "URLs of APIs, Stages, DomainNames and ApiMappings, as clients use them.",
         "type": "array",
         "items": {"type": "string"},
         "x-kubernetes-list-type": "atomic",
@@ -205,7 +206,7 @@ def status(kind: Kind) -> Schema:
             "observedGeneration": _count("Generation that this status speaks of."),
             "conditions": {
                 "description": "Accepted, ResolvedRefs, Implemented, Programmed; of Stages also "
-                "Established, of classes Served.",
+                "Established, of classes Served, of DomainNames CertificateValid.",
                 "type": "array",
                 "items": _CONDITION,
                 "x-kubernetes-list-type": "map",

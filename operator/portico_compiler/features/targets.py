@@ -17,10 +17,10 @@ from portico_compiler.manifests import core
 from portico_compiler.manifests.shapes import ServiceRef
 from portico_compiler.problems import ObjectRef, Reason
 from portico_ir.model import Broken, ServiceTarget, UrlTarget
+from portico_ir.targets import DEFAULT_PORTS
 
 Scheme = Literal["http", "https"]
 
-_DEFAULT_PORTS = {"http": 80, "https": 443}
 # Printable ASCII without what RFC 3986 leaves out and without the fragment.
 _PATH = re.compile(r"/[!$%&'()*+,\-./0-9:;=?@A-Z\[\]_a-z~]*\Z")
 _PRINTABLE = re.compile(r"[!-~]+\Z")
@@ -71,7 +71,7 @@ def service_target(
     upstream = Upstream(ref.namespace, ref.name, port)
     scope.upstreams.add(upstream)
     host = f"{ref.name}.{ref.namespace}.svc.cluster.local"
-    plain = port == _DEFAULT_PORTS[service.scheme] or not isinstance(port, int)
+    plain = port == DEFAULT_PORTS[service.scheme] or not isinstance(port, int)
     return ServiceTarget(
         upstream=upstream.id,
         host=host if plain else f"{host}:{port}",

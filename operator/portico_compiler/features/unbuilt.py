@@ -79,8 +79,6 @@ def _part(body: Body, *steps: str) -> Mapping[str, Any]:
 
 KINDS: Mapping[str, Effect] = {
     "WebSocketApi": RESTRICTS,
-    "DomainName": RESTRICTS,
-    "ApiMapping": RESTRICTS,
 }
 """Kinds of which nothing is built."""
 

@@ -20,18 +20,18 @@ GATEWAY = "gateway"
 def assemble(
     gateway: GatewayUnit,
     apis: list[CompiledApi],
-    access: Mapping[str, Encoded],
+    others: Mapping[str, Encoded],
     endpoints: EndpointSet,
     settings: Settings,
 ) -> Snapshot:
     """The snapshot of a data plane that serves these APIs, with the addresses that they need.
 
-    `access`: its units of keys and plans.
+    `others`: its units of keys, plans and domains.
     """
     if settings.sole_api_fallback and len(apis) == 1:
         gateway = msgspec.structs.replace(gateway, sole_api=apis[0].plan.unit_id)
     data = codec.encode(gateway)
-    units = {**route_units(apis), **access}
+    units = {**route_units(apis), **others}
     digests = {unit_id: unit.digest for unit_id, unit in units.items()}
     digests[GATEWAY] = codec.digest(data)
     encoded = {unit_id: unit.data for unit_id, unit in units.items()}

@@ -1,16 +1,18 @@
 """Who may claim which hosts of their own: baseDomain, allowedDomains, and the elder among equals.
 
-Called by `compiler.compile` for the conditions of DomainNames; what serves them will read the same
-decision. Promises: no host of a platform's own domain and none outside what its class allows is
-ever claimed; of two DomainNames with one host the elder has it, whatever their classes.
+Called by `compiler.compile`. Promises: no host of a platform's own domain and none outside what its
+class allows is ever claimed; of two DomainNames with one host the elder has it, whatever their
+classes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import NamedTuple
 
-from portico_compiler.inventory import Inventory
+from portico_compiler.inventory import Document, Inventory
 from portico_compiler.manifests.classes import AllowedDomain
+from portico_compiler.manifests.domains import DomainName, DomainNameSpec
 from portico_compiler.manifests.shapes import LabelSelector
 from portico_compiler.passes.apis import class_of
 from portico_compiler.passes.gateway import Ground
@@ -34,6 +36,8 @@ def refusal(
     for base in sorted(base_domains):
         if name == base or name.endswith(f".{base}"):
             return f"{host} is under {base}, where APIs have their own hosts"
+        if host.startswith(_WILDCARD) and base.endswith(f".{name}"):
+            return f"{host} takes in {base}, where APIs have their own hosts"
     covering = [entry for entry in allowed if any(_covers(d, host) for d in entry.domains)]
     if allowed and not covering:
         return f"{host} is not among the allowedDomains of the class"
@@ -43,13 +47,47 @@ def refusal(
     return f"the allowedDomains of the class give {host} to other namespaces"
 
 
+class DomainPlan(NamedTuple):
+    """A DomainName that has hosts."""
+
+    document: Document
+    """Its manifest."""
+    unit_id: str
+    """Id of its unit."""
+    hosts: tuple[str, ...]
+    """Those that are its own, lower case, as written."""
+    class_name: str
+    """The PorticoClass whose data plane serves it; empty: files without any."""
+    broken: str
+    """Not empty: its hosts are refused, and why."""
+
+    @property
+    def spec(self) -> DomainNameSpec:
+        """What is wanted; of an invalid one what could be read."""
+        found: DomainNameSpec = self.document.content.spec
+        return found
+
+
+class DomainClaims(NamedTuple):
+    """DomainNames that have hosts, and what became of other claims."""
+
+    plans: dict[ObjectRef, DomainPlan]
+    """By reference."""
+    problems: tuple[Problem, ...]
+    """Hosts that belong to others, unknown classes."""
+
+
 def claim_domains(
     inventory: Inventory, ground: Ground, namespaces: Mapping[str, Labels] | None
-) -> tuple[Problem, ...]:
-    """What is wrong with the hosts that DomainNames ask for."""
+) -> DomainClaims:
+    """Gives every DomainName the hosts that it may have; elders first.
+
+    One that is not valid keeps its hosts, so that nothing else answers in its place.
+    """
     bases = {ground.settings.base_domain, *(c.base_domain for c in ground.by_class.values())}
-    documents = [d for d in inventory.of_kind("DomainName") if d.valid]
+    documents = [d for d in inventory.of_kind("DomainName") if isinstance(d.content, DomainName)]
     owners: dict[str, ObjectRef] = {}
+    plans: dict[ObjectRef, DomainPlan] = {}
     problems: list[Problem] = []
     for document in sorted(documents, key=lambda d: d.age):
         ref = document.ref
@@ -57,7 +95,8 @@ def claim_domains(
         if isinstance(own, str):
             problems.append(Problem(ref, "spec.className", Reason.REF_NOT_FOUND, own))
             continue
-        is_meant = _asker(ref.namespace, namespaces)
+        is_meant = meaning(ref.namespace, namespaces)
+        hosts: dict[str, None] = {}
         for position, host in enumerate(document.content.spec.domain_names):
             field = field_path("spec", "domainNames", position)
             why = refusal(host, is_meant, own.spec.allowed_domains, bases)
@@ -68,10 +107,17 @@ def claim_domains(
             if owner != ref:
                 message = f"the host {host} belongs to {owner}, which is older"
                 problems.append(Problem(ref, field, Reason.HOST_CONFLICT, message))
-    return tuple(problems)
+                continue
+            hosts[host.lower()] = None
+        if hosts:
+            unit_id = f"domain/{ref.namespace}/{ref.name}"
+            broken = own.broken or ("" if document.valid else f"{ref} is not valid")
+            plans[ref] = DomainPlan(document, unit_id, tuple(hosts), own.name, broken)
+    return DomainClaims(plans, tuple(problems))
 
 
-def _asker(namespace: str, namespaces: Mapping[str, Labels] | None) -> IsMeant:
+def meaning(namespace: str, namespaces: Mapping[str, Labels] | None) -> IsMeant:
+    """Whether a selector means that namespace; None: nobody knows any labels (files)."""
     if namespaces is None:
         return lambda _: True  # Files know no namespaces; the cluster will ask.
     labels = namespaces.get(namespace)

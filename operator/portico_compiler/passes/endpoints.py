@@ -17,8 +17,7 @@ from portico_compiler.manifests import core
 from portico_compiler.memo import Memo
 from portico_compiler.world import Settings
 from portico_ir.model import Endpoint, EndpointSet
-
-_DEFAULT_PORTS = {"http": 80, "https": 443}
+from portico_ir.targets import DEFAULT_PORTS
 
 
 def endpoints(
@@ -50,9 +49,9 @@ def _of_backend(url: str) -> tuple[Endpoint, ...]:
         host, port = parts.hostname, parts.port
     except ValueError:
         return ()
-    if not host or parts.scheme not in _DEFAULT_PORTS:
+    if not host or parts.scheme not in DEFAULT_PORTS:
         return ()
-    return (Endpoint(host=host, port=port or _DEFAULT_PORTS[parts.scheme]),)
+    return (Endpoint(host=host, port=port or DEFAULT_PORTS[parts.scheme]),)
 
 
 def _of_slices(

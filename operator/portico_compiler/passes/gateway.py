@@ -87,6 +87,7 @@ def ground(inventory: Inventory, settings: Settings) -> Ground:
             egress_allow=settings.egress_allow,
             egress_open=settings.egress_open,
             local_paths=settings.local_paths,
+            https_port=settings.tls_port or 443,
         ),
         base_domain=settings.base_domain.lower(),
         address_template=_template(settings, problems),
@@ -120,6 +121,7 @@ def _of_class(document: Document, bare: ClassGround, in_cluster: bool) -> ClassG
         egress_open=own.egress_open,
         local_paths=own.local_paths,
         account_throttle=bucket(spec.account_throttle),
+        https_port=own.https_port,
     )
     # design.md §2: in files the base domain is localhost unless the command line says otherwise.
     base_domain = (spec.base_domain or "") if in_cluster else ""

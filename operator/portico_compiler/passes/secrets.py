@@ -1,7 +1,8 @@
 """Secrets, for the passes that make credentials of what is in them.
 
-Called by the passes of API keys and of signers. Promises: contents leave this module only towards
-whoever hashes or derives from them; what cannot be found, or must not be used, is a Problem.
+Called by the passes of API keys, of signers and of certificates. Promises: contents leave this
+module only towards whoever hashes, derives from or reads them as PEM; what cannot be found, or must
+not be used, is a Problem.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any
 
 from portico_compiler.inventory import Document, Inventory
 from portico_compiler.manifests import core
-from portico_compiler.manifests.shapes import SecretKeyRef
+from portico_compiler.manifests.shapes import Ref, SecretKeyRef
 from portico_compiler.passes.accept import referred
 from portico_compiler.problems import ObjectRef, Problem, Reason
 from portico_ir.secrets import Redacted
@@ -21,7 +22,7 @@ from portico_ir.secrets import Redacted
 
 def secret_of(
     referrer: ObjectRef,
-    reference: SecretKeyRef,
+    reference: SecretKeyRef | Ref,
     field: str,
     inventory: Inventory,
     problems: list[Problem],

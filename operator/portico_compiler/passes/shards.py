@@ -88,11 +88,14 @@ class CompiledApi:
 
     def served(self, stage: StagePlan) -> Iterator[Served]:
         """What a stage serves, in no particular order."""
-        for route in self.closed.get(stage.name, ()):
+        closed = self.closed.get(stage.name, ())
+        if stage.pin is not None and stage.pin.fault and not closed:
+            closed = _closed(self.plan.kind, self.broken)  # with all of the API
+        for route in closed:
             path = route.match.path if isinstance(route.match, RestSegments) else ""
             yield Served(route, path, stage.ref or self.plan.document.ref)
         label = stage.pin.label if stage.pin is not None else ""
-        for variant in self.variants if stage.name not in self.closed else ():
+        for variant in self.variants if not closed else ():
             for compiled in variant.routes if variant.state.label == label else ():
                 key, ref = compiled.document.key, compiled.document.ref
                 yield Served(compiled.in_stage(stage.name), key.path if key else "", ref)

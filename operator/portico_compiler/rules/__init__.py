@@ -38,7 +38,13 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
         access.authorizer_expression_is_a_pattern,
     ),
     "UsagePlan": (access.quota_begins_within_its_period,),
-    "DomainName": (access.routing_rules_are_distinct, access.mappings_are_selected_or_not),
+    "DomainName": (
+        access.routing_rules_are_distinct,
+        access.routing_rules_ask_what_they_may,
+        access.routing_rules_lead_to_rest_apis,
+        access.mappings_are_selected_or_not,
+        access.tls_settings_need_a_certificate,
+    ),
     "ApiMapping": (access.mapping_key_is_a_path,),
 }
 """Closed: a kind that is not here has no rules between fields."""

@@ -97,6 +97,45 @@ def routing_rules_are_distinct(document: domains.DomainName) -> Faults:
             yield Fault(f"{field}.actions", COMBINATION, "a rule has exactly one action")
 
 
+def routing_rules_ask_what_they_may(document: domains.DomainName) -> Faults:
+    """AWS §8.4: up to two conditions about headers, one about the path."""
+    for position, rule in enumerate(document.spec.routing_rules):
+        field = field_path("spec", "routingRules", position, "conditions")
+        for number, condition in enumerate(rule.conditions):
+            if (condition.match_headers is None) == (condition.match_base_paths is None):
+                message = "has exactly one of matchHeaders and matchBasePaths"
+                yield Fault(f"{field}[{number}]", COMBINATION, message)
+        about_headers = [c for c in rule.conditions if c.match_headers is not None]
+        about_paths = [c for c in rule.conditions if c.match_base_paths is not None]
+        if len(about_headers) > 2 or len(about_paths) > 1:
+            message = "at most two matchHeaders and one matchBasePaths"
+            yield Fault(field, COMBINATION, message)
+
+
+def routing_rules_lead_to_rest_apis(document: domains.DomainName) -> Faults:
+    """AWS §8.4."""
+    for position, rule in enumerate(document.spec.routing_rules):
+        for number, action in enumerate(rule.actions):
+            if action.invoke_api.api_ref.kind != "RestApi":
+                field = field_path("spec", "routingRules", position, "actions", number)
+                message = "a rule invokes a RestApi; map other APIs with an ApiMapping"
+                yield Fault(f"{field}.invokeApi.apiRef.kind", COMBINATION, message)
+
+
+def tls_settings_need_a_certificate(document: domains.DomainName) -> Faults:
+    """Where TLS ends before us, nobody here can ask for anything of it."""
+    spec = document.spec
+    if spec.certificate_ref is not None:
+        return
+    message = "goes with a certificateRef: without one TLS does not end here"
+    if spec.security_policy is not None:
+        yield Fault("spec.securityPolicy", COMBINATION, message)
+    if spec.mutual_tls_authentication is not None:
+        yield Fault("spec.mutualTlsAuthentication", COMBINATION, message)
+    if spec.extensions is not None and spec.extensions.redirect_http:
+        yield Fault("spec.extensions.redirectHttp", COMBINATION, message)
+
+
 def mappings_are_selected_or_not(document: domains.DomainName) -> Faults:
     allowed = document.spec.allowed_mappings
     if allowed is None:
@@ -108,7 +147,8 @@ def mappings_are_selected_or_not(document: domains.DomainName) -> Faults:
 
 def mapping_key_is_a_path(document: domains.ApiMapping) -> Faults:
     """AWS §8.2."""
-    key = document.spec.api_mapping_key
-    if key and (key.startswith("/") or key.endswith("/") or "//" in key):
-        message = "segments joined by single slashes, none at the ends"
-        yield Fault("spec.apiMappingKey", VALUE, message)
+    field, key = "spec.apiMappingKey", document.spec.api_mapping_key
+    if key.startswith("/") or key.endswith("/") or "//" in key:
+        yield Fault(field, VALUE, "segments joined by single slashes, none at the ends")
+    elif any(segment in (".", "..") for segment in key.split("/")):
+        yield Fault(field, VALUE, "no segment is '.' or '..': such requests are refused")

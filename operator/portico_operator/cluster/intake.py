@@ -221,7 +221,7 @@ class Intake:
             if why.status == 404:
                 return False  # Its deletion is on its way, or the next re-list sees it.
             raise
-        return self._store.put(read(ref.kind, raw, self._store.needs_secret))
+        return self._store.put(read(ref.kind, raw, self._store.needs))
 
     # --- kinds that go and come back ----------------------------------------------------
 
@@ -303,10 +303,10 @@ class Intake:
                 reflector.run(), name=f"reflector {scope.kind} {scope.namespace}"
             )
         self._let_go(wanted)
-        unread = store.take_unread_secrets()
+        unread = store.take_unread()
         if unread:
             self._tasks = [task for task in self._tasks if not task.done()]
-            self._tasks.append(spawn(self._read_secrets(unread), name="referenced secrets"))
+            self._tasks.append(spawn(self._read_contents(unread), name="referenced contents"))
         self._touch()
 
     def _let_go(self, wanted: frozenset[Scope]) -> None:
@@ -320,9 +320,8 @@ class Intake:
                 self._unwanted.pop(scope)
                 self._store.forget(scope)
 
-    async def _read_secrets(self, secrets: set[tuple[str, str]]) -> None:
-        for namespace, name in sorted(secrets):
-            ref = ObjectRef("Secret", namespace, name)
+    async def _read_contents(self, holders: set[ObjectRef]) -> None:
+        for ref in sorted(holders):
             while True:
                 try:
                     if await self._fetch(ref):

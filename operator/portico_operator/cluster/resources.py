@@ -83,6 +83,7 @@ CORE: dict[str, Resource] = {
         Resource("Service", "", "v1", "services"),
         Resource("EndpointSlice", "discovery.k8s.io", "v1", "endpointslices"),
         Resource("Secret", "", "v1", "secrets"),
+        Resource("ConfigMap", "", "v1", "configmaps"),
         Resource(
             "ControllerRevision", "apps", "v1", "controllerrevisions", selector=REVISION_SELECTOR
         ),

@@ -1,7 +1,8 @@
 """StoreSink: what a reflector sees of a core kind goes into the store.
 
-Made by `intake` and by the watch of ReferenceGrants. Promises: contents of Secrets that nothing
-refers to never get past `read`; a kind that may not be read counts as empty, and is said so.
+Made by `intake` and by the watch of ReferenceGrants. Promises: contents of Secrets and
+ConfigMaps that nothing refers to never get past `read`; a kind that may not be read counts as
+empty, and is said so.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ class StoreSink:
 
     def read(self, raw: Mapping[str, Any]) -> ClusterObject:
         """An object, without what it need not have."""
-        return read(self._scope.kind, raw, self._store.needs_secret)
+        return read(self._scope.kind, raw, self._store.needs)
 
     def listed(self, items: list[Any], version: int) -> None:
         """A whole list."""

@@ -7,6 +7,7 @@ measurement: it carries its fault and is left out of every ratio.
 from __future__ import annotations
 
 import http.client
+import ssl
 import subprocess
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import msgspec
 
 from benchmark import full, tools
 from benchmark.processes import pinned
-from benchmark.systems import BODIES, CONNECTIONS, FULL, HOST, body_of
+from benchmark.systems import BODIES, CONNECTIONS, FULL, HOST, TLS, body_of
 
 HERE = Path(__file__).parent
 
@@ -96,7 +97,10 @@ def wrk(
     if case == FULL:
         script = scripts / "full.lua"
         script.write_text(full.wrk_script((HERE / "wrk.lua").read_text(), host))
-    command = [program, *options, "-s", str(script), f"http://127.0.0.1:{port}/{case}"]
+    url = f"http://127.0.0.1:{port}/{case}"
+    if case == TLS:
+        url = f"https://127.0.0.1:{port}/small"
+    command = [program, *options, "-s", str(script), url]
     done = subprocess.run(pinned(core, command), capture_output=True, text=True, check=True)
     return parse_wrk(done.stdout)
 
@@ -132,6 +136,11 @@ def wrong_answer(port: int, case: str) -> str:
         if status not in (401, 403):
             return f"{target} without a key: status {status}"
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    if case == TLS:
+        target = "/small"
+        unverified = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        unverified.check_hostname, unverified.verify_mode = False, ssl.CERT_NONE
+        connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=10, context=unverified)
     try:
         for _ in range(2):
             connection.request("GET", target, headers=headers)

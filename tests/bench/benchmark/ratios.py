@@ -80,6 +80,8 @@ EDIT = "units an edit rebuilds"
 INTERPRETED = "portico"
 COMPILED = "portico-compiled"
 FULL = "portico-full"
+SECURE = "portico-tls"
+SECURE_COMPILED = "portico-tls-compiled"
 FULL_COMPILED = "portico-full-compiled"
 
 
@@ -100,6 +102,9 @@ def bounds(ours: str) -> tuple[Bound, ...]:
         Bound(f"cpu full {full}/envoy-full", "full", chain, 0.45, enforced=True),
         Bound(f"cpu full {full}/envoy-full", "full", chain, 0.40),
     ]
+    secure = ours.replace(INTERPRETED, SECURE)
+    tls = f"TLS: {secure} ÷ Envoy"
+    found.append(Bound(f"cpu tls {secure}/envoy-tls", "tls", tls, 0.55))
     if ours != INTERPRETED:
         plain = f"plain: {INTERPRETED} (interpreted) ÷ Envoy"
         found.append(Bound(f"cpu small {INTERPRETED}/envoy", "small", plain, 0.60))

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmark import compiled, full, snapshots, tools
+from portico_dataplane.effects.self_signed import SelfSigned
 from portico_ir import codec
 
 _PRINTABLE = bytes(range(32, 96))
@@ -27,7 +28,9 @@ BODIES: dict[str, bytes] = {
 
 FULL = "full"
 """The case of the full chain; its answers are small ones."""
-CASES = (*BODIES, FULL)
+TLS = "tls"
+"""The case of TLS 1.3 on kept-alive connections; its answers are small ones too."""
+CASES = (*BODIES, TLS, FULL)
 
 HOST = snapshots.PLAIN_HOST
 CONNECTIONS = 64
@@ -79,7 +82,32 @@ def upstream_command(site: Site) -> list[str]:
     return _nginx(site, "", server)
 
 
-def _nginx_proxy(site: Site) -> list[str]:
+def _certificate(site: Site) -> tuple[Path, Path, Path]:
+    """A certificate, its key, and both in one file: ECDSA P-256, as all of them would have."""
+    made = SelfSigned().certificate("localhost")
+    assert made is not None
+    key = made.key.reveal()
+    paths = [site.directory / f"tls.{kind}" for kind in ("crt", "key", "pem")]
+    for path, text in zip(paths, (made.chain, key, made.chain + key), strict=True):
+        path.write_text(text)
+    return paths[0], paths[1], paths[2]
+
+
+def _nginx_plain(site: Site) -> list[str]:
+    return _nginx_proxy(site, "")
+
+
+def _nginx_tls(site: Site) -> list[str]:
+    certificate, key, _ = _certificate(site)
+    more = f"""
+        ssl_certificate {certificate};
+        ssl_certificate_key {key};
+        ssl_protocols TLSv1.2 TLSv1.3;
+    """
+    return _nginx_proxy(site, more)
+
+
+def _nginx_proxy(site: Site, tls: str) -> list[str]:
     upstream = f"""
         upstream backend {{
             server 127.0.0.1:{site.upstream_port};
@@ -88,7 +116,8 @@ def _nginx_proxy(site: Site) -> list[str]:
         }}
     """
     server = f"""
-        listen 127.0.0.1:{site.port} backlog=1024;
+        listen 127.0.0.1:{site.port} {"ssl" if tls else ""} backlog=1024;
+        {tls}
         location / {{
             proxy_pass http://backend;
             proxy_http_version 1.1;
@@ -132,7 +161,15 @@ def _nginx(site: Site, upstream: str, server: str) -> list[str]:
     return [nginx, "-p", str(site.directory), "-c", configuration, "-e", "stderr"]
 
 
-def _haproxy(site: Site) -> list[str]:
+def _haproxy_plain(site: Site) -> list[str]:
+    return _haproxy(site, "")
+
+
+def _haproxy_tls(site: Site) -> list[str]:
+    return _haproxy(site, f"ssl crt {_certificate(site)[2]}")
+
+
+def _haproxy(site: Site, tls: str) -> list[str]:
     configuration = site.directory / "haproxy.cfg"
     configuration.write_text(
         f"""
@@ -147,7 +184,7 @@ defaults
     timeout client 1h
     timeout server 1h
 frontend front
-    bind 127.0.0.1:{site.port} backlog 1024
+    bind 127.0.0.1:{site.port} {tls} backlog 1024
     default_backend back
 backend back
     server upstream 127.0.0.1:{site.upstream_port}
@@ -160,18 +197,34 @@ backend back
 
 def body_of(case: str) -> bytes:
     """What answers a case."""
-    return BODIES["small" if case == FULL else case]
+    return BODIES["small" if case in (FULL, TLS) else case]
 
 
 def _envoy(site: Site) -> list[str]:
     return _envoy_with(site, {})
 
 
+def _envoy_tls(site: Site) -> list[str]:
+    certificate, key, _ = _certificate(site)
+    pair = {
+        "certificate_chain": {"filename": str(certificate)},
+        "private_key": {"filename": str(key)},
+    }
+    extension = "envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext"
+    context = {
+        "@type": f"type.googleapis.com/{extension}",
+        "common_tls_context": {"tls_certificates": [pair], "alpn_protocols": ["http/1.1"]},
+    }
+    return _envoy_with(site, {}, {"name": "envoy.transport_sockets.tls", "typed_config": context})
+
+
 def _envoy_full(site: Site) -> list[str]:
     return _envoy_with(site, full.envoy_manager(site.directory / "access.log", "small"))
 
 
-def _envoy_with(site: Site, more: dict[str, object]) -> list[str]:
+def _envoy_with(
+    site: Site, more: dict[str, object], tls: dict[str, object] | None = None
+) -> list[str]:
     def address(port: int) -> dict[str, object]:
         return {"socket_address": {"address": "127.0.0.1", "port_value": port}}
 
@@ -197,7 +250,10 @@ def _envoy_with(site: Site, more: dict[str, object]) -> list[str]:
         **more,
     }
     manager = "envoy.filters.network.http_connection_manager"
-    chain = {"filters": [{"name": manager, "typed_config": connection_manager}]}
+    chain: dict[str, object] = {
+        "filters": [{"name": manager, "typed_config": connection_manager}],
+        **({"transport_socket": tls} if tls else {}),
+    }
     endpoint = {"endpoint": {"address": address(site.upstream_port)}}
     configuration = {
         "static_resources": {
@@ -232,6 +288,19 @@ def _portico(workers: int) -> Callable[[Site], list[str]]:
     return command
 
 
+def _portico_tls(site: Site) -> list[str]:
+    path = site.directory / "snapshot.json"
+    path.write_bytes(codec.encode(snapshots.plain(site.upstream_port, BODIES)))
+    certificate, key, _ = _certificate(site)
+    tls = ("--port", "0", "--tls-port", str(site.port))
+    files = ("--tls-certificate", str(certificate), "--tls-key", str(key))
+    return [*portico_command(path, site), *tls, *files]
+
+
+def _portico_tls_compiled(site: Site) -> list[str]:
+    return [*compiled.chosen(), *_portico_tls(site)]
+
+
 def _portico_full(site: Site) -> list[str]:
     path = site.directory / "snapshot.json"
     path.write_bytes(codec.encode(full.snapshot(site.upstream_port, "small")))
@@ -246,6 +315,7 @@ def portico_command(snapshot: Path, site: Site, workers: int = 1) -> list[str]:
     """The data plane as a user starts it by file."""
     ports = ["--port", str(site.port), "--admin-port", str(site.admin_port)]
     module = [tools.PYTHON, "-m", "portico_dataplane", "--snapshot", str(snapshot)]
+    ports += ["--tls-port", "off"]
     return [*module, *ports, "--workers", str(workers), "--drain-delay", "0"]
 
 
@@ -282,12 +352,23 @@ def _version_of(program: str) -> Callable[[Site], str]:
 REGISTRY: dict[str, System] = {
     system.name: system
     for system in (
-        System("nginx", "nginx", _nginx_proxy, _version_of("nginx")),
-        System("haproxy", "haproxy", _haproxy, _version_of("haproxy")),
+        System("nginx", "nginx", _nginx_plain, _version_of("nginx")),
+        System("haproxy", "haproxy", _haproxy_plain, _version_of("haproxy")),
         System("envoy", None, _envoy, _envoy_version),
         System("portico", None, _portico(1), _portico_version),
         System("portico-compiled", None, _portico_compiled, _portico_compiled_version),
         System("portico-2", None, _portico(2), _portico_version),
+        System("nginx-tls", "nginx", _nginx_tls, _version_of("nginx"), (TLS,)),
+        System("haproxy-tls", "haproxy", _haproxy_tls, _version_of("haproxy"), (TLS,)),
+        System("envoy-tls", None, _envoy_tls, _envoy_version, (TLS,)),
+        System("portico-tls", None, _portico_tls, _portico_version, (TLS,)),
+        System(
+            "portico-tls-compiled",
+            None,
+            _portico_tls_compiled,
+            _portico_compiled_version,
+            (TLS,),
+        ),
         System("envoy-full", None, _envoy_full, _envoy_version, (FULL,)),
         System("portico-full", None, _portico_full, _portico_version, (FULL,)),
         System(
@@ -308,6 +389,11 @@ DEFAULT_SYSTEMS = (
     "envoy",
     "portico",
     "portico-compiled",
+    "nginx-tls",
+    "haproxy-tls",
+    "envoy-tls",
+    "portico-tls",
+    "portico-tls-compiled",
     "envoy-full",
     "portico-full",
     "portico-full-compiled",

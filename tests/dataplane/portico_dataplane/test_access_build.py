@@ -32,8 +32,8 @@ async def test_all_buckets_together() -> None:
         "plans": PlansUnit(plans=(Plan(id="p", name="d/p"),)),
     }
     built = await builder.build(manifest(*units), units, {})
-    assert built.key(ONE) is not None
-    assert built.key(TWO) is not None
+    assert built.key_of(b"one") is not None
+    assert built.key_of(b"two") is not None
     assert list(built.plans) == ["p"]
     assert builder.current is built
     assert builder.units == {id(unit) for unit in units.values()}
@@ -45,8 +45,8 @@ async def test_what_did_not_change_is_not_built_again() -> None:
     first = await builder.build(manifest(*units), units, {})
     assert await builder.build(manifest(*units), units, {}) is first
     again = await builder.build(manifest("keys/0"), {"keys/0": keys(TWO)}, {})
-    assert again.key(ONE) is None
-    assert again.key(TWO) is not None
+    assert again.key_of(b"one") is None
+    assert again.key_of(b"two") is not None
 
 
 async def test_a_unit_that_is_gone_takes_its_keys_along() -> None:
@@ -60,8 +60,8 @@ async def test_a_refused_unit_leaves_what_was_before() -> None:
     await builder.build(manifest("keys/0", "keys/1"), {"keys/0": keys(ONE), "keys/1": keys()}, {})
     refused = {"keys/0": "not readable"}
     built = await builder.build(manifest("keys/0", "keys/1"), {"keys/1": keys(TWO)}, refused)
-    assert built.key(ONE) is not None
-    assert built.key(TWO) is not None
+    assert built.key_of(b"one") is not None
+    assert built.key_of(b"two") is not None
 
 
 async def test_what_is_no_digest_is_refused() -> None:
@@ -72,7 +72,7 @@ async def test_what_is_no_digest_is_refused() -> None:
         unit = PackedKeys(KeysUnit(keys={bad: ApiKey(id="k")}))
         built = await builder.build(manifest("keys/0"), {"keys/0": unit}, refused)
         assert refused == {"keys/0": "a key is not named by a digest"}
-        assert built.key(ONE) is not None
+        assert built.key_of(b"one") is not None
 
 
 async def test_units_of_another_kind_are_refused() -> None:

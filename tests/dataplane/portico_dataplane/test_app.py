@@ -230,6 +230,8 @@ def test_gauges() -> None:
             "client_connections": 0,
             "in_flight": 0,
             "refused_units": 0,
+            "tls_connections": 0,
+            "tls_handshakes_in_progress": 0,
             "upstream_connections_active": 0,
             "upstream_connections_idle": 0,
         }

@@ -27,6 +27,8 @@ from portico_dataplane.runtime import ApiRuntime, RouteRuntime, Runtime
 from portico_dataplane.settings import Settings
 from portico_ir import codec
 from portico_ir.access import IdentitySource, JwtAuthorizer, PolicyDocument, Statement
+from portico_ir.domains import DomainUnit
+from portico_ir.domains import Mapping as DomainMapping
 from portico_ir.model import (
     AccessLog,
     ApiKind,
@@ -489,6 +491,32 @@ async def test_what_is_refused_at_once_serves_nothing(building: Build, spoil: An
     runtime, applied = await building.told(document)
     assert set(applied.refused) == {name}
     assert set(runtime.hosts) == {"aviary.test", "zoo.test"}
+
+
+async def test_a_unit_of_a_later_version_s_kind_is_refused_alone(building: Build) -> None:
+    """What an operator one version ahead has that this pod has not (design §4)."""
+    novel = "domain/default/shop"
+    document = snapshot({**shop(A), novel: DomainUnit(object="default/shop")}, {UPSTREAM: ADDRESS})
+    document = spoilt(document, novel, b'{"unit":"novel","object":"default/shop"}')
+    runtime, applied = await building.told(document)
+    assert set(applied.refused) == {novel}
+    assert at(runtime, "/a") is not None
+
+
+async def test_domains_find_the_apis_of_their_own_version(building: Build) -> None:
+    unit = DomainUnit(
+        object="default/shop",
+        hosts=("shop.example",),
+        mappings=(DomainMapping(key="", api=SHOP, stage="$default"),),
+    )
+    before = await building.of({**shop(A), "domain/default/shop": unit})
+    after = await building.of({**shop(B), "domain/default/shop": unit})
+    assert before.domains is after.domains
+    assert after.units[SHOP] is api(after, "shop")
+    assert after.units[SHOP] is not before.units[SHOP]
+    gone = await building.of({"domain/default/shop": unit})
+    assert SHOP not in gone.units
+    assert gone.domains.find("shop.example") is not None
 
 
 async def test_each_refused_unit_is_named(building: Build) -> None:

@@ -21,6 +21,17 @@ def test_the_command_of_the_documentation() -> None:
     assert settings.log_level == "info"
 
 
+def test_the_tls_port() -> None:
+    assert parse(NEEDED, {}).tls_port == 8443
+    assert parse([*NEEDED, "--port", "0"], {}).tls_port == 0
+    assert parse([*NEEDED, "--tls-port", "443"], {}).tls_port == 443
+    assert parse([*NEEDED, "--port", "0", "--tls-port", "444"], {}).tls_port == 444
+    for off in ("off", ""):
+        assert parse([*NEEDED, "--tls-port", off], {}).tls_port is None
+    files = parse([*NEEDED, "--tls-certificate", "c", "--tls-key", "k", "--proxy-protocol"], {})
+    assert (files.tls_certificate, files.tls_key, files.proxy_protocol) == ("c", "k", True)
+
+
 def test_every_option_has_a_place() -> None:
     settings = parse(
         [
@@ -56,6 +67,11 @@ def test_every_option_has_a_place() -> None:
         ([*NEEDED, "--drain-seconds", "soon"], {}, "is not a number of seconds"),
         ([*NEEDED, "--access-log", "all"], {}, "--access-log"),
         ([*NEEDED, "--port", "8080", "--admin-port", "8080"], {}, "must differ"),
+        ([*NEEDED, "--tls-port", "none"], {}, "'none' is not a port"),
+        ([*NEEDED, "--tls-port", "8080"], {}, "must differ"),
+        ([*NEEDED, "--tls-port", "9901"], {}, "must differ"),
+        ([*NEEDED, "--port", "8443"], {}, "--tls-port must differ from the other ports, not 8443"),
+        ([*NEEDED, "--tls-key", "k"], {}, "go together"),
         ([*NEEDED, "--snap", "x"], {}, "unrecognized arguments"),
         ([*NEEDED, "stray"], {}, "unrecognized arguments"),
         ([*NEEDED, *FED], {}, "not allowed with"),

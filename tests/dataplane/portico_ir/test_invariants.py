@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from portico_ir.invariants import Violation, check
+import msgspec
+
+from portico_ir.access import IdentitySource, JwtAuthorizer
+from portico_ir.invariants import Violation, check, check_routes
 from portico_ir.model import (
     ApiKind,
     ApiUnit,
@@ -21,9 +24,12 @@ from portico_ir.model import (
     Unit,
     UrlTarget,
 )
+from portico_ir.policies import Authorize
 
 API = "api/default/RestApi/shop"
 SHARD = "routes/default/RestApi/shop/*/0"
+HEADER = IdentitySource(place="header", name="authorization")
+WHO = JwtAuthorizer(name="n/who", issuers=("https://i",), source=HEADER)
 
 
 def api(**changes: object) -> ApiUnit:
@@ -131,3 +137,23 @@ def test_integrations_can_be_called() -> None:
 
 def test_the_gateway_unit_has_one_name() -> None:
     assert found({"other": GatewayUnit()}) == ["the gateway unit must have the id 'gateway'"]
+
+
+def test_what_was_checked_before_is_not_looked_at_again() -> None:
+    """Its faults were found then: an edit of one route costs that route."""
+    unfit = route(match=HttpSegments(method="GET", path="/"))
+    shard = RoutesUnit(api="api/n/RestApi/a", routes=(unfit,))
+    assert check_routes("routes/s", shard, api())
+    assert not check_routes("routes/s", shard, api(), shard)
+    edited = RoutesUnit(api="api/n/RestApi/a", routes=(unfit, route("POST /", DefaultMatch())))
+    (violation,) = check_routes("routes/s", edited, api(), shard)
+    assert "POST /" in violation.message
+
+
+def test_routes_are_looked_at_again_when_an_authorizer_is_gone() -> None:
+    policy = Authorize(authorizer="who", scopes=())
+    guarded = msgspec.structs.replace(route(), policies=(policy,))
+    before = RoutesUnit(api="api/n/RestApi/a", routes=(guarded,), authorizers={"who": WHO})
+    after = RoutesUnit(api="api/n/RestApi/a", routes=(guarded,))
+    (violation,) = check_routes("routes/s", after, api(), before)
+    assert "'who'" in violation.message

@@ -8,8 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
+from manifests import manifest
 from oidc_issuer import OidcIssuer, signed
+from pki import Authority
 from portico_cli import explain
 from portico_cli.inquiry import Asked
 
@@ -259,3 +262,87 @@ def test_many_routes_are_counted(tmp_path: Path, capsys: pytest.CaptureFixture[s
     (tmp_path / "a.yaml").write_text("---\n".join([API, *routes]))
     assert run([tmp_path], "GET", "/r7") == 0
     assert capsys.readouterr().out.splitlines()[-1] == "… and 29 more routes"
+
+
+# --- domains --------------------------------------------------------------------------------
+
+
+def mock_route(name: str, key: str) -> dict[str, Any]:
+    templates = {"application/json": '{"statusCode": 200}'}
+    responses = {"default": {"statusCode": 200}}
+    integration = {"type": "MOCK", "requestTemplates": templates, "responses": responses}
+    spec = {"apiRef": {"name": "shop"}, "routeKey": key, "integration": integration}
+    return manifest("Route", name, spec)
+
+
+PAIR = Authority().server("shop.test")
+DOMAINS: list[dict[str, Any]] = [
+    manifest("RestApi", "shop", {"disableExecuteApiEndpoint": True}),
+    manifest("RestApi", "other"),
+    mock_route("list", "GET /pets"),
+    {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "tls"},
+        "stringData": {"tls.crt": PAIR.chain, "tls.key": PAIR.key, "ca.crt": Authority().pem},
+    },
+    manifest("DomainName", "plain", {"domainNames": ["plain.test"]}),
+    manifest(
+        "DomainName",
+        "secure",
+        {
+            "domainNames": ["shop.test"],
+            "certificateRef": {"name": "tls"},
+            "mutualTlsAuthentication": {"truststoreRef": {"name": "tls"}},
+        },
+    ),
+    manifest(
+        "DomainName",
+        "sent",
+        {
+            "domainNames": ["sent.test"],
+            "certificateRef": {"name": "tls"},
+            "extensions": {"redirectHttp": True},
+        },
+    ),
+    *(
+        manifest(
+            "ApiMapping",
+            name,
+            {"domainRef": {"name": name}, "apiRef": {"name": "shop"}, "apiMappingKey": "v1"},
+        )
+        for name in ("plain", "secure", "sent")
+    ),
+]
+
+
+def test_a_domain_says_what_it_matched(document: Any) -> None:
+    text = yaml.safe_dump_all(DOMAINS)
+    found = document(text, "GET", "http://plain.test/v1/pets")
+    assert found["domain"]["name"] == "default/plain"
+    assert (found["domain"]["basePath"], found["stage"]["path"]) == ("v1", "/pets")
+    assert found["api"]["foundBy"] == "its domain plain.test"
+    lost = document(text, "GET", "http://plain.test/v2/pets", code=1)
+    assert lost["outcome"] == "no mapping of default/plain takes the path"
+    assert lost["answer"]["status"] == 403
+    default = document(text, "GET", "http://shop.default.localhost/pets", code=1)
+    assert default["answer"]["error"] == "DEFAULT_ENDPOINT_DISABLED"
+
+
+def test_the_scheme_of_a_url_is_that_of_the_connection(document: Any) -> None:
+    text = yaml.safe_dump_all(DOMAINS)
+    for url in ("https://shop.test/v1/pets", "shop.test/v1/pets"):
+        assert document(text, "GET", url)["domain"]["clientCertificate"] is True
+    refused = document(text, "GET", "http://shop.test/v1/pets", code=1)
+    assert refused["outcome"] == "default/secure is reached by https only"
+    sent = document(text, "GET", "http://sent.test/v1/pets?a=b", code=1)
+    assert sent["outcome"] == "the client is sent to https://sent.test/v1/pets?a=b"
+    assert sent["answer"] is None
+
+
+def test_a_domain_reads_well(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "a.yaml").write_text(yaml.safe_dump_all(DOMAINS))
+    assert run([tmp_path], "GET", "https://shop.test/v1/pets") == 0
+    lines = capsys.readouterr().out.splitlines()
+    wanted = "default/secure, mapping /v1; asks for a client certificate, taken as given"
+    assert any(line.split(None, 1) == ["domain", wanted] for line in lines)

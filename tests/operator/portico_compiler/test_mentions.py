@@ -25,6 +25,14 @@ def test_what_a_document_names() -> None:
     assert found.labels
 
 
+def test_a_truststore_may_be_either_kind() -> None:
+    found = Mentions("own")
+    found.walk({"mutualTlsAuthentication": {"truststoreRef": {"name": "a", "namespace": "b"}}})
+    found.walk({"certificateRef": {"name": "tls"}})
+    assert found.secrets == {("b", "a"), ("own", "tls")}
+    assert found.config_maps == {("b", "a")}
+
+
 def test_a_namespace_that_is_none_means_its_own() -> None:
     for reference in ({}, {"namespace": ""}, {"namespace": 7}, None, "text"):
         assert namespace_of(reference, "own") == "own"

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from portico_operator.holdoff import MOST_S, QUIET_S, Holdoff
+from portico_operator.holdoff import MOST_S, QUIET_S, REST, Holdoff
 
 
 def test_nothing_is_due_before_a_change() -> None:
@@ -37,3 +38,25 @@ def test_no_change_waits_longer_than_the_most(moments: list[float]) -> None:
     assert holdoff.due is not None
     assert holdoff.due <= moments[0] + MOST_S
     assert holdoff.due >= min(moments[-1], moments[0] + MOST_S)
+
+
+def test_after_work_that_took_long_there_is_a_rest() -> None:
+    holdoff = Holdoff()
+    holdoff.worked(1.0, 1.02)
+    holdoff.touch(1.01)
+    assert holdoff.due == pytest.approx(1.02 + REST * 0.02)
+    assert holdoff.first == 1.01
+
+
+def test_quick_work_delays_nothing() -> None:
+    holdoff = Holdoff()
+    holdoff.worked(1.0, 1.001)
+    holdoff.touch(1.01)
+    assert holdoff.due == 1.01 + QUIET_S
+
+
+def test_no_rest_is_longer_than_the_most() -> None:
+    holdoff = Holdoff()
+    holdoff.worked(1.0, 9.0)
+    holdoff.touch(9.0)
+    assert holdoff.due == 9.0 + MOST_S

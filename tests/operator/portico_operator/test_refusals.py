@@ -42,6 +42,39 @@ spec: {}
 SHOP = {("RestApi", "shop"), ("Stage", "prod"), ("Route", "a")}
 
 
+DOMAIN = """
+apiVersion: portico.dev/v1alpha1
+kind: DomainName
+metadata: {name: site, namespace: platform}
+spec: {domainNames: [shop.example]}
+---
+apiVersion: portico.dev/v1alpha1
+kind: DomainName
+metadata: {name: other, namespace: platform}
+spec: {domainNames: [other.example]}
+---
+apiVersion: portico.dev/v1alpha1
+kind: ApiMapping
+metadata: {name: shop}
+spec: {domainRef: {name: site, namespace: platform}, apiRef: {name: shop}}
+---
+apiVersion: portico.dev/v1alpha1
+kind: ApiMapping
+metadata: {name: here, namespace: platform}
+spec: {domainRef: {name: other}, apiRef: {name: shop, namespace: default}}
+"""
+
+
+def test_a_domain_s_unit_speaks_of_it_and_its_mappings() -> None:
+    world, _ = worlds.world(f"{TEXT}---{DOMAIN}")
+    found = refused_objects({"domain/platform/site"}, world.objects)
+    assert set(found) == {
+        ObjectRef("DomainName", "platform", "site"),
+        ObjectRef("ApiMapping", "default", "shop"),
+    }
+    assert owner_of("domain/platform/site") == ObjectRef("DomainName", "platform", "site")
+
+
 def ref(kind: str, name: str) -> ObjectRef:
     return ObjectRef(kind, "default", name)
 

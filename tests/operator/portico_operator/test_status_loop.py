@@ -8,10 +8,13 @@ import math
 from collections.abc import AsyncIterator
 from typing import Any
 
+import pytest
+
 import worlds
 from fake_kube import item, until
 from portico_compiler import ObjectRef
 from portico_ir.stream import Acknowledgement, content_digest
+from portico_operator import status_loop
 from portico_operator.cluster.status_writer import Outcome
 from portico_operator.delivery.fleet import Fleet
 from portico_operator.objects import read
@@ -190,6 +193,29 @@ async def test_one_write_when_everybody_has_it() -> None:
         await until(lambda: len(bed.written) == len(OURS))
         assert {ref for ref, _ in bed.written} == OURS
         assert {bed.programmed(ref) for ref in OURS - {NOWHERE}} == {"Programmed"}
+
+
+async def test_publications_that_come_while_it_rests_share_one_look(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """However many edits a second there are, most of the CPU is for delivering them."""
+    monkeypatch.setattr(status_loop, "REST", 1e9)
+    monkeypatch.setattr(status_loop, "MOST_REST_S", 0.5)
+    async with started() as bed:
+        bed.pods("pod")
+        bed.fleet.joined("pod", "pod")
+        bed.acknowledge(bed.publish())
+        await until(lambda: len(bed.written) == len(OURS))
+        looks = []
+        monkeypatch.setattr(
+            bed.loop.board, "found", lambda news, *rest: looks.append(news), raising=True
+        )
+        for number in range(5):
+            bed.acknowledge(bed.publish(f"{TEXT}# {number}"))
+            await asyncio.sleep(0.06)
+        assert not looks
+        await until(lambda: looks)
+        assert len(looks) == 1
 
 
 async def test_objects_of_another_operators_class_are_not_ours_and_those_of_none_are() -> None:

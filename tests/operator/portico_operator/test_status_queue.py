@@ -52,7 +52,11 @@ def test_what_is_held_waits_for_its_publication_or_its_time() -> None:
     queue.hold(ref("b"), at(4), math.inf)
     assert queue.pop() is None
     assert sorted(queue.awaited()) == [at(3), at(4)]
-    assert queue.held(at(3)) == [ref("a")]
+    assert queue.held(at(3), 0) == [ref("a")]
+    queue.offer(ref("a"), OVERDUE, 1.0)
+    assert queue.held(at(3), OVERDUE) == []
+    assert queue.held(at(3), DECIDED) == [ref("a")], "what is decided has another place"
+    queue.hold(ref("a"), at(3), 5.0)
     assert queue.next_time() == 5.0
     assert list(queue.due(4.9)) == []
     assert list(queue.due(5.0)) == [ref("a")]
@@ -79,7 +83,7 @@ def test_a_failed_one_comes_again_and_keeps_what_it_waits_for() -> None:
     queue.hold(ref("a"), at(3), math.inf)
     queue.later(ref("a"), 7.0)
     assert queue.next_time() == 7.0
-    assert queue.held(at(3)) == [ref("a")]
+    assert queue.held(at(3), 0) == [ref("a")]
     assert list(queue.due(7.0)) == [ref("a")]
     queue.offer(ref("a"), DECIDED, 1.0)
     assert queue.next_time() == -math.inf

@@ -358,13 +358,40 @@ def test_an_edit_moves_what_is_wanted() -> None:
     assert store.wanted() == frozenset()
 
 
+def test_config_maps_keep_their_contents_while_referred_to() -> None:
+    store = Store()
+    holder = ref("clients", "ConfigMap")
+
+    def held() -> dict[str, str] | None:
+        kept = store.get(holder)
+        assert kept is not None
+        assert ("data" in kept.object.body) == ("binaryData" in kept.object.body)
+        return kept.object.body.get("data")
+
+    def put(version: int) -> dict[str, str] | None:
+        data: dict[str, Any] = {"data": {"ca.crt": "PEM"}, "binaryData": {"b": "QQ=="}}
+        store.put(read("ConfigMap", raw("clients", version, "ConfigMap", **data), store.needs))
+        return held()
+
+    assert put(5) is None
+    asked = {"mutualTlsAuthentication": {"truststoreRef": {"name": "clients"}}}
+    store.put(thing("shop", 6, "DomainName", spec=asked))
+    assert store.take_unread() == {holder}  # of Secrets there is none of that name
+    assert Scope("ConfigMap", "default") in store.wanted()
+    assert Scope("Secret", "default") in store.wanted()
+    assert put(5) == {"ca.crt": "PEM"}
+    store.delete(ref("shop", "DomainName"), 9)
+    assert held() is None
+    assert Scope("ConfigMap", "default") not in store.wanted()
+
+
 def test_secrets_keep_their_contents_while_referred_to() -> None:
     store = Store()
-    key = ("default", "key")
+    key = ref("key", "Secret")
 
     def secret(version: int) -> ClusterObject:
         data = {"value": "c2VjcmV0"}
-        return read("Secret", raw("key", version, "Secret", data=data), store.needs_secret)
+        return read("Secret", raw("key", version, "Secret", data=data), store.needs)
 
     store.put(secret(5))
     kept = store.get(ref("key", "Secret"))
@@ -373,7 +400,7 @@ def test_secrets_keep_their_contents_while_referred_to() -> None:
     without = kept.object.resource_version
     api_key = thing("k", 6, "ApiKey", spec={"secretRef": {"name": "key"}})
     store.put(api_key)
-    assert store.take_unread_secrets() == {key}
+    assert store.take_unread() == {key}
     assert store.put(secret(5))
     kept = store.get(ref("key", "Secret"))
     assert kept is not None
@@ -418,7 +445,7 @@ def test_what_a_revision_holds_is_wanted_before_it_is_served() -> None:
     services = {Scope("Service", "default"), Scope("EndpointSlice", "default")}
     revisions = {Scope("ControllerRevision", "default")}
     assert store.wanted() == services | revisions | {Scope("Secret", "default")}
-    assert store.needs_secret("default", "ca")
+    assert store.needs("Secret", "default", "ca")
     store.put(thing("g", 6, "ReferenceGrant", namespace="granting"))
     assert Scope("Service", "granting") in store.wanted()
     store.delete(ref("v1-x", "ControllerRevision"), 7)

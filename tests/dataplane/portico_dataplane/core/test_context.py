@@ -20,9 +20,10 @@ from portico_dataplane.core.context import (
 )
 from portico_dataplane.core.identifiers import REPLACED_REQUEST_ID
 from portico_dataplane.core.messages import Outcome, Request
+from portico_dataplane.core.tls_facts import TlsFacts
 from portico_ir.errors import ErrorKind
 from portico_ir.model import ApiKind
-from sample_requests import NOON_MS, REQUEST_ID, SHORT_ID, make_request
+from sample_requests import HANDSHAKE, NOON_MS, REQUEST_ID, SHORT_ID, make_request
 
 # The console's presets (AWS §10.1).
 CLF = (
@@ -325,3 +326,41 @@ def test_header_values_are_text() -> None:
 def test_the_domain_prefix() -> None:
     assert domain_prefix("pets.default.example.test") == "pets"
     assert domain_prefix("localhost") == "localhost"
+
+
+# --- TLS and domains (AWS §10.2) ------------------------------------------------------------
+
+SHOWN = {
+    "tlsVersion": "TLSv1.3",
+    "cipherSuite": "TLS_AES_128_GCM_SHA256",
+    "identity.clientCert.clientCertPem": "PEM",
+    "identity.clientCert.subjectDN": "CN=s",
+    "identity.clientCert.issuerDN": "CN=i",
+    "identity.clientCert.serialNumber": "a1:0f",
+    "identity.clientCert.validity.notBefore": "May 28 12:30:02 2019 GMT",
+    "identity.clientCert.validity.notAfter": "Aug  5 09:36:04 2021 GMT",
+}
+
+
+@pytest.mark.parametrize("name", sorted(SHOWN))
+def test_what_a_handshake_told(name: str) -> None:
+    request = make_request()
+    assert (value(name, request), shown(name, request)) == (None, "-")
+    request.tls = HANDSHAKE
+    assert (value(name, request), shown(name, request)) == (SHOWN[name], SHOWN[name])
+
+
+def test_without_a_client_certificate_there_is_none() -> None:
+    request = make_request()
+    request.tls = TlsFacts(server_name="", version="TLSv1.2", cipher="C")
+    assert shown("tlsVersion", request) == "TLSv1.2"
+    assert shown("identity.clientCert.subjectDN", request) == "-"
+
+
+def test_what_of_a_domain_matched_is_logged_and_not_mapped() -> None:
+    request = make_request()
+    names = ("customDomain.basePathMatched", "customDomain.routingRuleIdMatched")
+    assert [shown(name, request) for name in names] == ["-", "-"]
+    request.mapped, request.base_path, request.routing_rule = True, "orders/v1", "10"
+    assert [shown(name, request) for name in names] == ["orders/v1", "10"]
+    assert [value(name, request) for name in names] == [None, None]

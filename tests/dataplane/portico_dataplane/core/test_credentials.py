@@ -7,7 +7,8 @@ import hashlib
 from portico_dataplane.core.credentials import NONE, Credentials
 from portico_ir.access import ApiKey, Plan, PlanStage
 
-DIGEST = hashlib.sha256(b"needatleast20characters").digest()
+VALUE = b"needatleast20characters"
+DIGEST = hashlib.sha256(VALUE).digest()
 
 
 def plan(name: str, *stages: tuple[str, str]) -> Plan:
@@ -16,16 +17,18 @@ def plan(name: str, *stages: tuple[str, str]) -> Plan:
 
 
 def test_nobody_is_known_before_the_first_configuration() -> None:
-    assert NONE.key(DIGEST) is None
+    assert NONE.key_of(VALUE) is None
     assert NONE.plan(ApiKey(id="k", plans=("p",)), ("u", "prod")) is None
     assert len(NONE) == 0
 
 
-def test_a_key_is_found_by_its_whole_digest() -> None:
+def test_a_key_is_found_by_its_whole_value() -> None:
     key = ApiKey(id="k")
     credentials = Credentials({DIGEST: key})
-    assert credentials.key(DIGEST) is key
-    assert credentials.key(DIGEST[:-1]) is None
+    for _ in range(2):  # the second time it is remembered
+        assert credentials.key_of(VALUE) is key
+        assert credentials.key_of(VALUE[:-1]) is None
+    assert credentials.key_of(DIGEST) is None
     assert len(credentials) == 1
 
 

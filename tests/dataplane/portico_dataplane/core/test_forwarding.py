@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from portico_dataplane.core import forwarding
 from portico_ir.model import ApiKind
 
@@ -42,3 +44,13 @@ def test_every_kind_has_its_tables() -> None:
         assert forwarding.RESPONSE_NAMES[kind].code(b"x-own") == forwarding.PASS
     assert forwarding.RESPONSE_NAMES[ApiKind.REST].code(b"server") == forwarding.REMAP
     assert forwarding.RESPONSE_NAMES[ApiKind.HTTP].code(b"server") == forwarding.PASS
+
+
+@pytest.mark.parametrize("kind", ApiKind)
+def test_a_name_with_underscores_is_what_a_backend_takes_it_for(kind: ApiKind) -> None:
+    """RFC 3875 §4.1.18: CGI and WSGI read both as HTTP_X_FORWARDED_FOR."""
+    names = forwarding.REQUEST_NAMES[kind]
+    for name in (b"x_forwarded_for", b"x-forwarded_for", b"client_cert", b"content_length"):
+        assert names.code(name) == forwarding.DROP
+    assert names.code(b"x_api_version") == forwarding.PASS
+    assert forwarding.RESPONSE_NAMES[kind].code(b"content_length") == forwarding.PASS

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import uuid
 
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from portico_dataplane.core.identifiers import (
     Chance,
+    Names,
     answered_trace_id,
     chosen_request_id,
     extended_id,
@@ -140,3 +142,25 @@ def test_id_headers_are_spelt_as_aws_spells_them() -> None:
     rest = [(b"x-amzn-RequestId", b"long"), (b"x-amz-apigw-id", b"short")]
     for kind in (ApiKind.REST, ApiKind.WEBSOCKET, None):
         assert id_headers(kind, "long", "short") == rest
+
+
+def test_ids_in_bulk_are_spelt_as_one_by_one() -> None:
+    given: list[bytes] = []
+
+    def source(count: int) -> bytes:
+        given.append(os.urandom(count))
+        return given[-1]
+
+    names = Names(source)
+    seen: set[str] = set()
+    for number in range(3 * Names.BATCH):
+        own, short, trace = names.draw(1_795_435_200 + number // 100)
+        digits, chance = given[-2], given[-1]
+        at = number % Names.BATCH
+        mine = digits[at * 28 : at * 28 + 28]
+        assert own == rest_request_id(mine[:16])
+        assert short == extended_id(chance[at * 12 : at * 12 + 11])
+        assert trace == trace_id(None, 1_795_435_200 + number // 100, mine[16:])
+        seen |= {own, short, trace[-24:]}
+    assert len(seen) == 9 * Names.BATCH
+    assert len(given) == 6

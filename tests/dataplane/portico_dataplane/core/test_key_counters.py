@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from portico_dataplane.core.key_counters import REST_MS, Counters, KeyCounters, network_of
-from portico_dataplane.core.lease import IDLE_MS, BucketLease, Count, QuotaLease
-from portico_dataplane.core.leases import Leases
+from portico_dataplane.core.lease import IDLE_MS, BucketLease, QuotaLease
+from portico_dataplane.core.leases import Count, Leases
 from portico_ir.access import Bucket, Plan, PlanStage, Quota
 from portico_ir.leases import Requests
 

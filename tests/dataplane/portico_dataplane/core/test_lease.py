@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from portico_dataplane.core.holds import Stake
 from portico_dataplane.core.lease import (
     ASK,
     FRESH_MS,
@@ -28,10 +29,12 @@ class World:
         self.leases.wake = self._wake
         self.now = NOW
         self.bucket = self.leases.bucket("b", 10, 100)
+        self.stake = Stake(self.bucket)
         limit = Requests("p", "k", 100)
         quota = self.leases.quota("q", limit)
         assert isinstance(quota, QuotaLease)
         self.quota = quota
+        self.stakes = (self.stake, Stake(quota))
 
     def _wake(self) -> None:
         self.woken += 1

@@ -6,6 +6,7 @@ import gc
 
 import pytest
 
+from portico_dataplane.core.holds import Stake
 from portico_dataplane.core.lease import ASK
 from portico_dataplane.core.leases import Leases
 from portico_ir.access import Bucket
@@ -32,22 +33,38 @@ def test_a_plan_gets_a_quota_and_loses_it(leases: Leases) -> None:
     assert again.spent == 1
 
 
-def test_one_id_is_one_counter_as_long_as_somebody_holds_it(leases: Leases) -> None:
+def test_one_id_is_one_counter_as_long_as_somebody_has_a_stake_in_it(leases: Leases) -> None:
     first = leases.bucket("x", 1, 1)
-    assert leases.bucket("x", 1, 1) is first
-    known = id(first)
-    del first
+    stakes = [Stake(first), Stake(first)]
+    stakes.pop()
     gc.collect()
-    assert id(leases.bucket("y", 1, 1)) == known or leases.bucket("x", 1, 1).tokens == 0
+    assert leases.bucket("x", 1, 1) is first
+    stakes.pop()
+    gc.collect()
+    assert leases.bucket("x", 1, 1) is not first
 
 
 def test_what_is_in_use_is_not_forgotten(leases: Leases) -> None:
     leases.granted(Grant("gone"), NOW)  # nobody holds it: nothing happens
     used = leases.bucket("x", 1, 1)
+    stake = Stake(used)
     used.take(NOW)
-    del used
+    del stake
     gc.collect()
-    assert leases.bucket("x", 1, 1).active
+    assert leases.bucket("x", 1, 1) is used
+    assert used.active
+    leases.due(NOW, everything=True)
+    leases.due(NOW + 60_000, everything=True)  # it rests, and nobody has a stake in it
+    assert leases.bucket("x", 1, 1) is not used
+
+
+def test_a_plan_that_changes_its_kind_leaves_the_new_counter(leases: Leases) -> None:
+    free = leases.quota("x", Requests("p", "x"))
+    stake = Stake(free)
+    limited = leases.quota("x", Requests("p", "x", 10))
+    del stake
+    gc.collect()
+    assert leases.quota("x", Requests("p", "x", 10)) is limited
 
 
 def test_the_account(leases: Leases) -> None:

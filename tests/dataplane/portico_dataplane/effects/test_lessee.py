@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lease_world import VirtualLoop
+from portico_dataplane.core.holds import Stake
 from portico_dataplane.core.lease import ASK, BucketLease, QuotaLease
 from portico_dataplane.effects.lessee import LOOK_S, WAIT_S, Lessee, unix_ms
 from portico_ir.leases import Ask, Grant, Requests
@@ -18,6 +19,7 @@ class World:
         self.sent: list[Ask] = []
         self.lessee = Lessee(self.loop, self.sent.extend, now=self.now)
         self.bucket: BucketLease = self.lessee.leases.bucket("b", 1, 100)
+        self.stake = Stake(self.bucket)
         self.results: list[tuple[int, bool]] = []
 
     def now(self) -> int:

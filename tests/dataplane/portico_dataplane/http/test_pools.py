@@ -480,7 +480,7 @@ async def test_what_no_configuration_names_is_dropped() -> None:
     world = World()
     idle, used = await world.users(2)
     idle.call().release()
-    world.registry.retain({"other"})
+    world.registry.drop("it")
     assert idle.wire.ended == "abort"
     assert used.wire.ended == ""
     # Counted until it is gone, although nothing names it.

@@ -274,3 +274,26 @@ def test_an_upstream_stays_while_one_of_its_targets_does() -> None:
     assert world.upstream(PETS) is not upstream
     world.set(1, pets=(ONE,))
     assert world.addresses(PETS) == (ONE,)
+
+
+def test_targets_are_released_one_by_one() -> None:
+    world = World()
+    other = ServiceTarget(upstream="d/pets:80", host="other")
+    url = UrlTarget(url="http://h/")
+    upstream = world.upstream(PETS)
+    for target in (other, url):
+        world.upstream(target)
+    world.targets.release([PETS, url])
+    assert keys(world) == {"http:service:d/pets:80"}
+    assert world.upstream(other) is upstream
+    world.targets.release([other, other])
+    assert keys(world) == set()
+
+
+def test_what_a_failed_build_left_behind_goes_with_the_next_look_at_all() -> None:
+    world = World()
+    with pytest.raises(BadTemplate):
+        world.targets.prepared(ServiceTarget(upstream="d/dogs:80", host="a\r\nb"))
+    world.upstream(PETS)
+    world.targets.retain({PETS})
+    assert keys(world) == {"http:service:d/pets:80"}

@@ -16,8 +16,8 @@ from conformance_matching import differences
 from portico_dataplane.core.messages import Headers, Request
 from portico_dataplane.core.router import Miss, RouterBuilder
 from portico_dataplane.integrations.function_event import build, http_v1, http_v2, rest, trace_of
-from portico_ir.model import ApiKind
-from sample_requests import NOON_MS, REQUEST_ID, SHORT_ID, TRACE, make_request
+from portico_ir.model import ApiKind, Stage
+from sample_requests import HANDSHAKE, NOON_MS, REQUEST_ID, SHORT_ID, TRACE, make_request
 
 # --- recorded -------------------------------------------------------------------------------
 
@@ -456,6 +456,54 @@ def test_a_text_type_that_holds_other_bytes() -> None:
     assert (event["body"], event["isBase64Encoded"]) == ("/wA=", True)
     event = rest(make_request(headers=headers), b"\xff\x00")
     assert (event["body"], event["isBase64Encoded"]) == ("\ufffd\x00", False)
+
+
+# --- domains of one's own, client certificates ------------------------------------------------
+
+CERTIFICATE = {
+    "clientCertPem": "PEM",
+    "subjectDN": "CN=s",
+    "issuerDN": "CN=i",
+    "serialNumber": "a1:0f",
+    "validity": {
+        "notBefore": "May 28 12:30:02 2019 GMT",
+        "notAfter": "Aug  5 09:36:04 2021 GMT",
+    },
+}
+
+
+def mapped(kind: ApiKind = ApiKind.REST) -> Request:
+    """`orders/v1` of a domain leads to a stage with a name."""
+    request = make_request(kind, target="/orders/v1/pets/a%20b", stage="$default")
+    request.stage = Stage(name="prod")
+    request.path, request.mapped, request.base_path = "/pets/a%20b", True, "orders/v1"
+    return request
+
+
+def test_a_base_path_stays_where_aws_leaves_it() -> None:
+    """AWS §3.27, §8.2: in every path, and the stage in none."""
+    event = rest(mapped(), b"")
+    assert event["path"] == event["requestContext"]["path"] == "/orders/v1/pets/a%20b"
+    assert event["requestContext"]["stage"] == "prod"
+    newer = http_v2(mapped(ApiKind.HTTP), b"")
+    assert newer["rawPath"] == "/orders/v1/pets/a b"
+    assert newer["requestContext"]["http"]["path"] == "/orders/v1/pets/a b"
+    older = build(mapped(ApiKind.HTTP), b"", "1.0")
+    assert older["path"] == "/orders/v1/pets/a%20b"
+
+
+@pytest.mark.parametrize(("kind", "form"), FORMATS)
+def test_a_client_certificate_is_told(kind: ApiKind, form: Any) -> None:
+    def found(event: dict[str, Any]) -> Any:
+        context = event["requestContext"]
+        place = context if form == "2.0" and kind is ApiKind.HTTP else context["identity"]
+        shown = place.get("authentication", {}) if place is context else place
+        return shown.get("clientCert")
+
+    request = make_request(kind)
+    assert found(build(request, b"", form)) is None
+    request.tls = HANDSHAKE
+    assert found(build(request, b"", form)) == CERTIFICATE
 
 
 # --- anything -------------------------------------------------------------------------------

@@ -3,42 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import threading
-from collections.abc import Iterator
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from portico_dataplane.core.messages import Outcome, Request
-from portico_dataplane.telemetry.access_log import BatchedLines, LineWriter, as_text, dev_line
+from portico_dataplane.telemetry.access_log import BatchedLines, as_text, dev_line
 from portico_ir.errors import ErrorKind
 from portico_ir.model import ApiKind, ApiUnit, Broken, RestSegments, Route, Stage
 
 
-@pytest.fixture
-def pipe() -> Iterator[tuple[int, int]]:
-    reader, writer = os.pipe()
-    yield reader, writer
-    for fd in (reader, writer):
-        try:
-            os.close(fd)
-        except OSError:
-            pass
-
-
-def read_all(fd: int) -> bytes:
-    with os.fdopen(fd, "rb", closefd=False) as file:
-        return file.read()
-
-
 async def test_one_delivery_per_interval() -> None:
-    batches: list[list[str]] = []
+    batches: list[tuple[bytes, int]] = []
     delivered = asyncio.Event()
 
-    def deliver(lines: list[str]) -> int:
-        batches.append(lines)
+    def deliver(text: bytes, lines: int) -> int:
+        batches.append((text, lines))
         delivered.set()
         return 0
 
@@ -47,12 +27,12 @@ async def test_one_delivery_per_interval() -> None:
         sink.write(str(number))
     await delivered.wait()
 
-    assert batches == [[str(number) for number in range(100)]]
+    assert batches == [("".join(f"{number}\n" for number in range(100)).encode(), 100)]
     assert (sink.written, sink.dropped) == (100, 0)
 
 
 async def test_what_waits_is_bounded() -> None:
-    sink = BatchedLines(lambda lines: 0, max_chars=100)
+    sink = BatchedLines(lambda text, lines: 0, max_chars=100)
     for _ in range(50):
         sink.write("123456789")
 
@@ -65,7 +45,7 @@ async def test_what_waits_is_bounded() -> None:
 
 
 async def test_one_line_longer_than_the_bound_is_dropped_alone() -> None:
-    sink = BatchedLines(lambda lines: 0, max_chars=100)
+    sink = BatchedLines(lambda text, lines: 0, max_chars=100)
     sink.write("x" * 101)
     sink.write("short")
     sink.flush()
@@ -74,7 +54,7 @@ async def test_one_line_longer_than_the_bound_is_dropped_alone() -> None:
 
 
 async def test_what_is_dropped_further_on_is_counted_here() -> None:
-    sink = BatchedLines(len)
+    sink = BatchedLines(lambda text, lines: lines)
     sink.write("a")
     sink.write("b")
     sink.flush()
@@ -85,7 +65,7 @@ async def test_what_is_dropped_further_on_is_counted_here() -> None:
 async def test_flushing_leaves_no_timer() -> None:
     calls = 0
 
-    def deliver(lines: list[str]) -> int:
+    def deliver(text: bytes, lines: int) -> int:
         nonlocal calls
         calls += 1
         return 0
@@ -98,74 +78,6 @@ async def test_flushing_leaves_no_timer() -> None:
     await asyncio.sleep(0)
 
     assert calls == 1
-
-
-def test_the_writer_writes_lines_in_order(pipe: tuple[int, int]) -> None:
-    reader, fd = pipe
-    writer = LineWriter(fd)
-    assert writer.put(["one", "two"]) == 0
-    assert writer.put(["three"]) == 0
-    writer.close(10)
-    os.close(fd)
-
-    assert read_all(reader) == b"one\ntwo\nthree\n"
-    assert writer.dropped == 0
-
-
-def test_a_reader_that_never_reads_costs_lines_and_no_time(pipe: tuple[int, int]) -> None:
-    _, fd = pipe
-    writer = LineWriter(fd, max_chars=200_000)
-    line = "x" * 999
-    lost = sum(writer.put([line] * 10) for _ in range(100))
-
-    assert lost >= 800  # what the bound does not hold; the rest waits
-    writer.close(0)
-    assert lost + writer.dropped <= 1000
-
-
-def test_a_reader_that_comes_back_gets_whole_lines(pipe: tuple[int, int]) -> None:
-    reader, fd = pipe
-    writer = LineWriter(fd, max_chars=200_000)
-    taken = sum(10 - writer.put([f"{n:0>999}"] * 10) for n in range(100))
-    received: list[bytes] = []
-    thread = threading.Thread(target=lambda: received.append(read_all(reader)))
-    thread.start()
-    writer.close(10)
-    os.close(fd)
-    thread.join()
-
-    lines = received[0].split(b"\n")[:-1]
-    assert len(lines) == taken
-    assert {len(line) for line in lines} == {999}
-    assert lines == sorted(lines)
-
-
-def test_a_reader_that_went_away_is_no_error(pipe: tuple[int, int]) -> None:
-    reader, fd = pipe
-    os.close(reader)
-    writer = LineWriter(fd)
-    writer.put(["lost"])
-    writer.close(10)
-
-    assert writer.dropped == 1
-    assert writer.put(["lost too"]) == 1
-
-
-def test_a_nonblocking_file_is_waited_for(pipe: tuple[int, int]) -> None:
-    reader, fd = pipe
-    os.set_blocking(fd, False)
-    writer = LineWriter(fd)
-    line = "y" * 99_999
-    for _ in range(10):
-        assert writer.put([line]) == 0
-    received: list[bytes] = []
-    thread = threading.Thread(target=lambda: received.append(read_all(reader)))
-    thread.start()
-    writer.close(10)
-    os.close(fd)
-    thread.join()
-
-    assert received[0] == (line.encode() + b"\n") * 10
 
 
 @given(st.lists(st.text(), min_size=1))

@@ -11,7 +11,6 @@ def test_the_meters_of_a_process() -> None:
     implementation = StageMeters()
     port: Meters = implementation
     meter = port.meter("default", "petstore", "rest", "prod", "")
-    assert port.meter("default", "petstore", "rest", "prod", "") is meter
     meter.record(200, 1.0, -1.0, 54)
 
     ((_, cells),) = implementation.snapshot().items()
@@ -19,10 +18,10 @@ def test_the_meters_of_a_process() -> None:
 
 
 async def test_the_lines_of_a_process() -> None:
-    taken: list[str] = []
+    taken: list[bytes] = []
 
-    def deliver(lines: list[str]) -> int:
-        taken.extend(lines)
+    def deliver(text: bytes, lines: int) -> int:
+        taken.append(text)
         return 0
 
     implementation = BatchedLines(deliver)
@@ -30,4 +29,4 @@ async def test_the_lines_of_a_process() -> None:
     port.write("one")
     implementation.flush()
 
-    assert taken == ["one"]
+    assert taken == [b"one\n"]

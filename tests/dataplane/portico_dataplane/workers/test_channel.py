@@ -57,7 +57,7 @@ REPORTS: list[Report] = [
     Applied(7, "digest", {"unit": "reason"}),
     Serving(),
     Pulled(9, Readings(series={LABELS: [1, 2.5]}, gauges={"g": 1.0})),
-    Lines(["one", "zwei ü"]),
+    Lines("one\nzwei ü\n".encode(), 2),
     Asks([Ask("b", Tokens(1, 2), 3.0), Ask("q", Requests("p", "k", 5))]),
     Failed("why"),
 ]
@@ -106,7 +106,7 @@ def test_a_frame_of_the_largest_size_is_taken() -> None:
 
 def test_an_oversize_message_is_not_sent() -> None:
     with pytest.raises(FrameError, match="is longer than"):
-        frame(Lines(["x" * MAX_FRAME]))
+        frame(Lines(b"x" * MAX_FRAME, 1))
 
 
 class Pair:
@@ -165,12 +165,12 @@ async def test_both_ways_in_order() -> None:
 
 async def test_closing_sends_what_is_queued() -> None:
     pair = await Pair().open()
-    lines = ["x" * 1000] * 3000
-    pair.worker.send(Lines(lines))
+    lines = Lines((b"x" * 999 + b"\n") * 3000, 3000)
+    pair.worker.send(lines)
     pair.worker.close()
     await pair.until(2, pair.ends)  # type: ignore[arg-type]
 
-    assert pair.reports == [Lines(lines)]
+    assert pair.reports == [lines]
     pair.worker.send(Serving())  # to nobody: no error
     assert pair.worker.buffered == 0
 
@@ -189,7 +189,7 @@ async def test_a_side_that_says_what_the_other_may_say_ends_the_channel() -> Non
     [
         (b"\xff\xff\xff\xff", FrameError),  # oversize
         (b"\x00\x00\x00\x02\xc1\xc1", msgspec.DecodeError),  # not msgpack
-        (frame(Lines(["a"]))[:-1], FrameError),  # truncated
+        (frame(Lines(b"a\n", 1))[:-1], FrameError),  # truncated
     ],
 )
 async def test_bytes_that_are_no_frames_end_the_channel(data: bytes, error: type) -> None:

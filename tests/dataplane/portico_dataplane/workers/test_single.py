@@ -16,7 +16,7 @@ def single(
     return SingleProcess(
         lambda: {"in_flight": 2.0, "client_connections": 1.0, "config_timestamp": 7.0},
         meters or StageMeters(),
-        BatchedLines(lambda lines: 0),
+        BatchedLines(lambda text, lines: 0),
         flush or (lambda authorizer: 0),
     )
 

@@ -40,8 +40,8 @@ class Owner:
         self.readings.append(readings)
         self.happened.set()
 
-    def lines(self, lines: list[str]) -> None:
-        self.said += lines
+    def lines(self, text: bytes, lines: int) -> None:
+        self.said += text.decode().splitlines()
         self.happened.set()
 
     def asked(self, slot: Slot, asks: list[Ask]) -> None:

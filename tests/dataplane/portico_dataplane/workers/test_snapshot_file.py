@@ -128,6 +128,14 @@ def test_prepared_for_sending() -> None:
     assert decode_endpoints(prepared.endpoints) == endpoints_of("default/pets:80", sequence=9)
 
 
+def test_units_that_were_sent_before_are_not_copied_again() -> None:
+    first = prepare(snapshot_of({"gateway": GATEWAY, "api/x": b"{}"}), 1, 1)
+    edited = snapshot_of({"gateway": GATEWAY, "api/x": b'{"a":1}'})
+    second = prepare(edited, 2, 2, first.units)
+    assert second.units == {digest(GATEWAY): GATEWAY, digest(b'{"a":1}'): b'{"a":1}'}
+    assert second.units[digest(GATEWAY)] is first.units[digest(GATEWAY)]
+
+
 def with_store(encoded: bytes | None) -> Snapshot:
     units = {} if encoded is None else {"store": msgspec.Raw(encoded)}
     manifest = Manifest(

@@ -9,12 +9,16 @@ from pathlib import Path
 
 import pytest
 
+from portico_dataplane.settings import Settings
 from portico_dataplane.workers.sockets import (
     ListenError,
     close,
     listen,
+    listen_for,
     listen_once,
     listen_unix,
+    plain,
+    secure,
     shown,
 )
 
@@ -25,6 +29,27 @@ def test_every_worker_has_its_own_socket_on_one_port() -> None:
 
     assert [len(slot) for slot in slots] == [1, 1, 1]
     assert len(ports) == 1
+    close(slots)
+
+
+def test_tls_sockets_are_told_by_their_port() -> None:
+    settings, slots = listen_for(Settings(host="127.0.0.1", port=0, tls_port=0, workers=2))
+
+    assert settings.tls_port
+    for slot in slots:
+        assert [sock.getsockname()[1] for sock in secure(slot, settings)] == [settings.tls_port]
+        assert len(plain(slot, settings)) == 1
+    with pytest.raises(ListenError, match=f"port {settings.tls_port} is in use"):
+        listen_for(Settings(host="127.0.0.1", port=0, tls_port=settings.tls_port))
+    close(slots)
+
+
+def test_without_a_tls_port_all_sockets_are_plain() -> None:
+    settings, slots = listen_for(Settings(host="127.0.0.1", port=0))
+
+    assert settings.tls_port is None
+    assert plain(slots[0], settings) == slots[0]
+    assert secure(slots[0], settings) == []
     close(slots)
 
 

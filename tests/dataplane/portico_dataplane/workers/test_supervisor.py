@@ -13,7 +13,7 @@ import pytest
 
 from fake_worker import COMMAND, LABELS
 from portico_dataplane.settings import Settings
-from portico_dataplane.telemetry.access_log import LineWriter
+from portico_dataplane.telemetry.line_writer import LineWriter
 from portico_dataplane.telemetry.readings import Scrape
 from portico_dataplane.workers.sockets import listen
 from portico_dataplane.workers.supervisor import Supervisor

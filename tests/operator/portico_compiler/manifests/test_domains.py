@@ -26,6 +26,7 @@ DOMAIN: dict[str, Any] = {
     "routingMode": "ROUTING_RULE_THEN_API_MAPPING",
     "routingRules": [RULE],
     "allowedMappings": {"namespaces": "Selector", "selector": {"matchLabels": {"a": "b"}}},
+    "extensions": {"redirectHttp": True},
 }
 MAPPING: dict[str, Any] = {
     "description": "a",
@@ -34,6 +35,20 @@ MAPPING: dict[str, Any] = {
     "apiRef": {"name": "a", "kind": "HttpApi"},
     "stage": "prod",
 }
+
+
+def _asking(header: str, glob: str) -> dict[str, Any]:
+    match = {"matchHeaders": {"anyOf": [{"header": header, "valueGlob": glob}]}}
+    return RULE | {"conditions": [match]}
+
+
+def _below(path: str) -> dict[str, Any]:
+    return RULE | {"conditions": [{"matchBasePaths": {"anyOf": [path]}}]}
+
+
+@pytest.mark.parametrize("path", ["a", "a/b", "...", "..a/.b", "v1.0/$-_.+!*'()", ".well-known/x"])
+def test_base_paths(path: str) -> None:
+    msgspec.convert({"spec": DOMAIN | {"routingRules": [_below(path)]}}, domains.DomainName)
 
 
 @pytest.mark.parametrize(
@@ -53,7 +68,15 @@ def test_every_field_is_read(shape: Any, given: dict[str, Any]) -> None:
         (domains.DomainName, {"domainNames": []}),
         (domains.DomainName, {"domainNames": ["a b"]}),
         (domains.DomainName, DOMAIN | {"routingMode": "NONE"}),
+        (domains.DomainName, DOMAIN | {"securityPolicy": "TLS_1_3"}),
+        (domains.DomainName, DOMAIN | {"routingRules": [_asking("a b", "v1")]}),
+        (domains.DomainName, DOMAIN | {"routingRules": [_asking("a", "v*1")]}),
+        (domains.DomainName, DOMAIN | {"routingRules": [_asking("a", "v/1")]}),
         (domains.DomainName, DOMAIN | {"routingRules": [RULE | {"priority": 0}]}),
+        *(
+            (domains.DomainName, DOMAIN | {"routingRules": [_below(text)]})
+            for text in ("", "/a", "a/", "a//b", "..", "a/./b", "a b", "a/..")
+        ),
         (domains.ApiMapping, MAPPING | {"apiMappingKey": "a b"}),
         (domains.ApiMapping, MAPPING | {"apiMappingKey": "a" * 301}),
         (domains.ApiMapping, MAPPING | {"stage": "a b"}),

@@ -108,14 +108,14 @@ def domain(name: str, *hosts: str, namespace: str = "default", **spec: Any) -> d
 def found(
     *raws: dict[str, Any], namespaces: dict[str, dict[str, str]] | None = None
 ) -> list[tuple[str, str, Reason]]:
-    """What is wrong with DomainNames beside that they are not built."""
+    """What is wrong with the hosts of DomainNames; their certificates are not there."""
     world, problems = worlds.of_raws(list(raws), mode="cluster")
     assert not problems
     result = compile(msgspec.structs.replace(world, namespaces=namespaces))
     return [
         (p.object.name, p.field, p.reason)
         for p in result.report.problems
-        if p.object.kind == "DomainName" and p.reason is not Reason.NOT_IMPLEMENTED
+        if p.object.kind == "DomainName" and p.field != "spec.certificateRef"
     ]
 
 
@@ -185,6 +185,14 @@ def test_base_domains_of_every_class_are_reserved() -> None:
     ]
 
 
+def test_a_wildcard_takes_in_no_base_domain() -> None:
+    """Hosts of APIs that are not there would be somebody else's."""
+    assert not may("*.example.com")
+    assert not may("*.com", {"domains": ["*.com"]})
+    assert may("*.shop.example.com")
+    assert may("*.example.org")
+
+
 def test_the_elder_has_a_host_and_a_refused_claim_has_none() -> None:
     raws = [
         a_class("public", default=True, allowedDomains=[{"domains": ["a.example"]}]),
@@ -199,4 +207,6 @@ def test_the_elder_has_a_host_and_a_refused_claim_has_none() -> None:
     assert [f for f in found(*raws) if f[0] != "broken"] == [
         ("refused", "spec.domainNames[0]", Reason.HOST_NOT_ALLOWED),
         ("younger", "spec.domainNames[0]", Reason.HOST_CONFLICT),
+        # One that is not valid keeps its host, and fails closed.
+        ("after", "spec.domainNames[0]", Reason.HOST_CONFLICT),
     ]

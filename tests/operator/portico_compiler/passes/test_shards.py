@@ -150,3 +150,35 @@ def test_a_stage_s_own_routes_are_sharded_too() -> None:
         assert all(f"/{stage.name}/" in shard for shard in stage.shards)
         assert len(stage.shards) == 2
     assert invariants.check(worlds.units(result)) == []
+
+
+def test_a_broken_api_with_a_stage_that_has_nothing_to_serve_is_shown() -> None:
+    """Its routes differ by stage, and that stage is in none of its states."""
+    result = worlds.compiled(
+        """
+apiVersion: portico.dev/v1alpha1
+kind: RestApi
+metadata: {name: shop}
+spec: {unheard: true}
+---
+apiVersion: portico.dev/v1alpha1
+kind: Route
+metadata: {name: a}
+spec:
+  apiRef: {name: shop}
+  routeKey: GET /a
+  integration: {url: "http://${stageVariables.host}/"}
+---
+apiVersion: portico.dev/v1alpha1
+kind: Stage
+metadata: {name: prod}
+spec:
+  apiRef: {name: shop}
+  stageName: prod
+  deploymentRef: {name: gone}
+  variables: {host: pets.example}
+"""
+    )
+    rows = [row for row in result.report.routes if row.stage == "prod"]
+    assert rows
+    assert not any(row.accepted for row in rows)
