@@ -70,6 +70,9 @@ class Fleet:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        if error is not None:
+            for operator in self.operators:
+                error.add_note(operator.testimony())
         self.close()
 
     @property

@@ -219,6 +219,16 @@ class OperatorProcess(Running):
         """Sum over the samples with these labels."""
         return metric(ask(f"{self.admin}/metrics")[1], name, **labels)
 
+    def testimony(self) -> str:
+        """What it logged last and counts now, for whoever reads of a test that failed."""
+        said = [json.dumps(record) for record in self.read()[-40:]] + self.noise[-20:]
+        counts = ""
+        if self.alive and self.logged("started"):
+            counts = ask(f"{self.admin}/livez")[1] + ask(f"{self.admin}/metrics")[1]
+        own = [line for line in counts.splitlines() if not line.startswith("#")]
+        short = [line for line in own if "_bucket{" not in line and "_created" not in line]
+        return "\n".join([f"--- operator {self.name}", *said, *short])
+
 
 class PodProcess(Running):
     """One pod of the data plane: a supervisor and its worker."""

@@ -120,6 +120,11 @@ class StreamPods:
             for pod in pods:
                 pod.cancel()
             await asyncio.gather(*pods, return_exceptions=True)
+        # What aiohttp closes over TLS is gone only some turns of the loop later, and what the loop
+        # leaves behind would be another test's warning.
+        async with asyncio.timeout(10):
+            while getattr(self._loop, "_transports", None):
+                await asyncio.sleep(0.01)
 
     async def _pod(self, session: aiohttp.ClientSession, name: str) -> None:
         headers = {"Authorization": f"Bearer {self._tokens[name]}"}
