@@ -36,15 +36,20 @@ class DidNotHappen(AssertionError):
 
 
 def wait_until(look: Callable[[], T], what: str, patience: float = PATIENCE_S) -> T:
-    """What `look` gives as soon as it is true."""
+    """What `look` gives as soon as it is true.
+
+    It rests as long as a look took: looks without a pause would take the CPU from what they wait
+    for, on a machine where the API server, etcd and operators share two cores."""
     until = time.monotonic() + patience
     while True:
+        began = time.monotonic()
         seen = look()
         if seen:
             return seen
-        if time.monotonic() > until:
+        now = time.monotonic()
+        if now > until:
             raise DidNotHappen(f"{what}: not within {patience:g} s; last seen: {seen!r}")
-        time.sleep(_LOOK_S)
+        time.sleep(max(_LOOK_S, now - began))
 
 
 class Running:

@@ -69,6 +69,7 @@ class StatusWriter:
         self._clock = clock
         self._flow = flow or WriteFlow(clock())
         self._under_way: set[asyncio.Task[None]] = set()
+        self._is_closed = False
         self._said: dict[int, float] = {}
         """Status of a refusal to when it was logged."""
 
@@ -89,24 +90,33 @@ class StatusWriter:
 
     async def close(self) -> None:
         """Cut what is under way: nobody is told of it any more."""
+        self._is_closed = True
         await end(list(self._under_way))
 
     async def _write(self, ref: ObjectRef, uid: str, status: dict[str, Any], done: Done) -> None:
         began = self._clock()
+        outcome: Outcome | None = Outcome(None, _REFUSED_S)
         try:
             seconds = min(_LONGEST_S, self._time_left() - _AHEAD_S)
             if seconds <= 0:
-                done(ref, Outcome(None))
+                outcome = Outcome(None)
                 return
             try:
                 written = await self._apply(ref, uid, status, seconds)
             except ApiError as why:
-                done(ref, Outcome(None, self._failed(ref, why, began)))
+                outcome = Outcome(None, self._failed(ref, why, began))
             else:
                 self._flow.answered(self._clock() - began)
-                done(ref, Outcome(written))
+                outcome = Outcome(written)
+        except asyncio.CancelledError:
+            if self._is_closed:
+                outcome = None
+            raise
         finally:
+            # Whatever became of it: an object that nobody answers for is never written again.
             self._flow.ended()
+            if outcome is not None:
+                done(ref, outcome)
 
     async def _apply(
         self, ref: ObjectRef, uid: str, status: dict[str, Any], seconds: float

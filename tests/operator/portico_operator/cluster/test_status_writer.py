@@ -164,6 +164,22 @@ async def test_many_are_under_way_and_each_is_told_of() -> None:
     assert all(outcome.written for _, outcome in bed.done)
 
 
+async def test_a_write_that_breaks_in_an_unknown_way_is_answered_for() -> None:
+    class Broken(FakeKube):
+        async def request(self, *given: Any, **more: Any) -> bytes:
+            raise failures.pop()
+
+    failures: list[BaseException] = [RuntimeError("a library's own"), asyncio.CancelledError()]
+    bed = Bed()
+    bed.writer._client = Broken()
+    room = bed.writer.room()
+    for number in (1, 2):
+        bed.begin()
+        await until(lambda wanted=number: len(bed.done) == wanted)
+    assert [outcome for _, outcome in bed.done] == 2 * [Outcome(None, 10.0)]
+    assert bed.writer.room() == room
+
+
 async def test_closing_cuts_what_is_under_way() -> None:
     bed = Bed()
 
