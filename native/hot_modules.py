@@ -29,6 +29,7 @@ HOT: Final = (
     "portico_dataplane.core.lease",
     "portico_dataplane.core.leases",
     "portico_dataplane.core.line",
+    "portico_dataplane.core.load",
     "portico_dataplane.core.messages",
     "portico_dataplane.core.retries",
     "portico_dataplane.core.router",
@@ -69,6 +70,7 @@ NEAR: Final = {
     "portico_dataplane.core.claims": "once for each token that nobody has seen",
     "portico_dataplane.core.conditions": "policies with conditions only",
     "portico_dataplane.core.credential_sources": "closures, on routes with a function authorizer",
+    "portico_dataplane.core.crowd": "once per connection",
     "portico_dataplane.core.domains": "hosts of one's own: closures, a few look-ups",
     "portico_dataplane.core.egress": "once per connection to a backend",
     "portico_dataplane.core.errors": "answers that are refusals",
@@ -92,9 +94,13 @@ NEAR: Final = {
     "portico_dataplane.http.handshakes": "once per TLS connection",
     "portico_dataplane.http.listeners": "once per connection",
     "portico_dataplane.http.preface": "once per connection behind a load balancer",
-    "portico_dataplane.http.tls": "a protocol that is a transport, of which a compiled class "
-    "can be but one; three quarters of its time is OpenSSL's",
+    "portico_dataplane.http.tls": "once per TLS connection; its bytes are effects.tls_bytes'",
+    "portico_dataplane.effects.tls_bytes": "a protocol that is a transport, of which a compiled "
+    "class can be but one; three quarters of its time is OpenSSL's",
+    "portico_dataplane.effects.tls_client": "once per TLS connection to a backend",
+    "portico_dataplane.effects.peer_certificate": "once per connection that skips verification",
     "portico_dataplane.http.call": "functions: JSON outweighs it",
+    "portico_dataplane.http.door": "once per connection",
     "portico_dataplane.http.flights": "only when an authorizer is asked: JSON outweighs it",
     "portico_dataplane.http.targets": "once per configuration",
 }

@@ -22,6 +22,7 @@ from portico_dataplane.build import Applied, Builder
 from portico_dataplane.core import errors
 from portico_dataplane.core.authorizer_cache import AnswerCaches
 from portico_dataplane.core.credentials import Directory
+from portico_dataplane.core.crowd import Crowd
 from portico_dataplane.core.egress import EgressPolicy
 from portico_dataplane.core.identifiers import (
     REST_BYTES,
@@ -33,6 +34,7 @@ from portico_dataplane.core.identifiers import (
 )
 from portico_dataplane.core.key_counters import Counters
 from portico_dataplane.core.keyring import Keyring
+from portico_dataplane.core.load import Load
 from portico_dataplane.core.messages import Headers, Outcome, Request
 from portico_dataplane.core.tokens import TokenCache
 from portico_dataplane.effects.dialer import Dialer
@@ -51,6 +53,7 @@ from portico_dataplane.policies.registry import Outside
 from portico_dataplane.settings import Settings
 from portico_dataplane.telemetry.access_log import dev_line
 from portico_dataplane.telemetry.ports import LineSink, Meters
+from portico_dataplane.telemetry.readings import CONNECTIONS, SHED
 from portico_dataplane.workers.accounting import Accounting
 from portico_ir.access import JwtAuthorizer
 from portico_ir.domains import DomainUnit
@@ -88,7 +91,9 @@ class Gateway:
         self.names = Names(os.urandom)
         self.date = answer.Date()
         self.connections: set[ClientConnection] = set()
+        self.crowd = Crowd(settings.max_connections_per_client, self.trusts)
         self.in_flight = 0
+        self.load = Load(settings.max_in_flight, settings.overload_lag_s)
         self.draining = False
         """Answers that begin now say that their connection ends."""
         self.closing = False
@@ -262,7 +267,12 @@ class Gateway:
 
     def counters(self) -> dict[str, float]:
         """What only grows, for metrics."""
-        return self.listeners.counters()
+        refused = self.crowd.refused.items()
+        return {
+            **self.listeners.counters(),
+            **{f"{CONNECTIONS}.{cause}": float(count) for cause, count in refused},
+            **{f"{SHED}.{cause}": float(count) for cause, count in self.load.shed.items()},
+        }
 
     @property
     def digest(self) -> str:

@@ -9,8 +9,6 @@ what a snapshot holds.
 from __future__ import annotations
 
 import asyncio
-import importlib
-import sys
 import time
 from collections.abc import Collection, Mapping
 from typing import Final, NamedTuple
@@ -30,6 +28,7 @@ from portico_dataplane.http.targets import Targets
 from portico_dataplane.integrations.function import FunctionIntegration
 from portico_dataplane.integrations.http import HttpForward, PreparedTarget
 from portico_dataplane.integrations.mock import MockIntegration
+from portico_dataplane.late_imports import load_for
 from portico_dataplane.policies.cors import CorsPolicy
 from portico_dataplane.policies.registry import (
     Outside,
@@ -42,7 +41,7 @@ from portico_dataplane.runtime import ApiRuntime, RouteRuntime, Runtime, StageRu
 from portico_dataplane.telemetry.ports import Meters
 from portico_dataplane.uses import Uses
 from portico_ir import codec, invariants
-from portico_ir.access import Authorizer, JwtAuthorizer
+from portico_ir.access import Authorizer
 from portico_ir.model import (
     IR_VERSION,
     ApiUnit,
@@ -57,11 +56,11 @@ from portico_ir.model import (
     Stage,
     StoreUnit,
     Unit,
+    UpstreamTls,
 )
 
 SLICE_S: Final = 0.004
 """How long a build works before it lets requests run."""
-_TOKENS: Final = "portico_dataplane.policies.jwt"
 
 
 class Applied(NamedTuple):
@@ -237,23 +236,18 @@ class Builder:
             if (old := known.get(shard)) is not routes_unit:
                 for violation in invariants.check_routes(shard, routes_unit, unit, old):
                     raise Refusal(violation.unit, violation.message)
-                await self._load(routes_unit)
+                await load_for(routes_unit)
                 await self._breathe()
         stages: dict[str, _StageBuild] = {}
         for stage in unit.stages:
             stages[stage.name] = await self._build_stage(unit, stage, manifest, routes, before)
         cors = CorsPolicy(unit.cors) if unit.cors is not None else None
         meter = self._meters.meter(unit.namespace, unit.name, unit.kind, "", "")
-        runtime = ApiRuntime(
-            unit, {name: build.runtime for name, build in stages.items()}, cors, meter
-        )
+        last = self._apis.get(unit_id)
+        share = last.runtime.share if last is not None else None
+        runtimes = {name: build.runtime for name, build in stages.items()}
+        runtime = ApiRuntime(unit, runtimes, cors, meter, share)
         return _ApiBuild(digest, unit, stages, runtime, routes)
-
-    async def _load(self, unit: RoutesUnit) -> None:
-        """What verifies tokens takes half a second to import: beside the loop, then."""
-        tokens = any(isinstance(a, JwtAuthorizer) for a in unit.authorizers.values())
-        if tokens and _TOKENS not in sys.modules:
-            await asyncio.to_thread(importlib.import_module, _TOKENS)
 
     async def _build_stage(
         self,
@@ -285,7 +279,7 @@ class Builder:
         else:
             builder = RouterBuilder(api.kind)
         known = before.shards if before is not None else {}
-        new: list[tuple[Route, Mapping[str, Authorizer]]] = []
+        new: list[tuple[Route, RoutesUnit]] = []
         for shard, shard_digest in shards.items():
             if known.get(shard) != shard_digest:
                 unit = routes[shard]
@@ -297,13 +291,13 @@ class Builder:
                         if earlier == route and (same_authorizers or not authorizes(route)):
                             continue
                         builder.remove(earlier.match)
-                    new.append((route, unit.authorizers))
+                    new.append((route, unit))
         for gone in old.values():
             builder.remove(gone.match)
         policy = Policy(stage.policy) if stage.policy is not None else None
-        for count, (route, authorizers) in enumerate(new):
-            scope = Scope(api, stage, route, authorizers, policy)
-            builder.add(route.match, self._route(scope))
+        for count, (route, unit) in enumerate(new):
+            scope = Scope(api, stage, route, unit.authorizers, policy)
+            builder.add(route.match, self._route(scope, unit.tls))
             if not count % 16:
                 await self._breathe()
         return _StageBuild(stage, shards, self._stage_runtime(api, stage, builder.build()))
@@ -318,7 +312,7 @@ class Builder:
         own = CorsPolicy(cors) if cors is not None else None
         return StageRuntime(stage, router, meter, log, own)
 
-    def _route(self, scope: Scope) -> RouteRuntime:
+    def _route(self, scope: Scope, terms: Mapping[str, UpstreamTls]) -> RouteRuntime:
         """A route ready to run; what cannot be prepared fails closed, alone."""
         api, stage, route = scope.api, scope.stage, scope.route
         meter = None
@@ -333,12 +327,12 @@ class Builder:
         integration = route.integration
         try:
             if isinstance(integration, HttpProxy):
-                prepared = tuple(self._targets.prepared(t) for t in integration.targets)
+                prepared = tuple(self._targets.prepared(t, terms) for t in integration.targets)
                 forward = HttpForward(
                     integration, api.kind, api.api_id, prepared, self._targets.by_address
                 )
             elif isinstance(integration, LambdaProxy):
-                target = self._targets.prepared(integration.target)
+                target = self._targets.prepared(integration.target, terms)
                 buffered = FunctionIntegration(integration)
             elif isinstance(integration, Mock):
                 buffered = MockIntegration(integration)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from portico_dataplane.core.domains import NO_DOMAINS, Domains
+from portico_dataplane.core.load import Share
 from portico_dataplane.core.messages import Outcome, Request
 from portico_dataplane.core.router import Router
 from portico_dataplane.core.verdicts import BufferedIntegration, RequestPolicy
@@ -73,7 +74,7 @@ class StageRuntime:
 class ApiRuntime:
     """An API as requests meet it."""
 
-    __slots__ = ("cors", "default_stage", "meter", "sole_stage", "stages", "unit")
+    __slots__ = ("cors", "default_stage", "meter", "share", "sole_stage", "stages", "unit")
 
     def __init__(
         self,
@@ -81,8 +82,11 @@ class ApiRuntime:
         stages: dict[str, StageRuntime],
         cors: CorsPolicy | None,
         meter: Meter,
+        share: Share | None = None,
     ) -> None:
         self.unit = unit
+        self.share = share or Share()
+        """Its requests under way, in this version and those before."""
         self.stages = stages
         """By name."""
         self.default_stage = stages.get("$default")

@@ -15,6 +15,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal, cast, get_args
 
+from portico_dataplane.limit_arguments import add_limits, positive, seconds
+
 AccessLog = Literal["off", "stage", "dev"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 
@@ -97,11 +99,20 @@ class Settings:
     min_body_rate: int = 240
     """Bytes per second a request body must average once `body_timeout_s` has passed."""
     write_timeout_s: float = 60.0
-    """A client that takes not one byte of its answer."""
+    """A client that is behind with reading its answer."""
+    min_write_rate: int = 240
+    """Bytes per second it must take meanwhile, over each `write_timeout_s`."""
     pipeline_limit: int = 65_536
     """Bytes kept unparsed while a request is in progress; then reading pauses."""
     max_connections: int = 20_000
     """Open client connections per worker; beyond, new ones are answered 503 and closed."""
+    max_connections_per_client: int = 0
+    """Of them, those of one address (IPv6: /64) that is not among `trustedProxies`; beyond, new
+    ones are cut. 0: any number."""
+    max_in_flight: int = 10_000
+    """Requests under way per worker; one API has at most what is left, a backend half as much."""
+    overload_lag_s: float = 0.5
+    """While the event loop is as late as that, new requests are answered 503; 0: never."""
     max_connection_age_s: float = 3_600.0
     """A connection is closed politely after about this long (± 10 %), so that load evens out."""
     max_connection_requests: int = 100_000
@@ -130,6 +141,8 @@ class Settings:
     """Bytes of an upstream's response head."""
     upstream_max_headers: int = 200
     """Header fields of an upstream's response."""
+    eject_after_errors: int = 5
+    """Answers 5xx in a row, after which one of several addresses is left alone; 0: never."""
 
 
 def cpu_limit(cgroup: Path = Path("/sys/fs/cgroup")) -> int:
@@ -199,14 +212,14 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--drain-delay",
         dest="drain_delay_s",
-        type=_seconds,
+        type=seconds,
         default=default.drain_delay_s,
         metavar="SECONDS",
         help="keep accepting this long after SIGTERM (default: 5)",
     )
     add(
         "--drain-seconds",
-        type=_seconds,
+        type=seconds,
         default=default.drain_seconds,
         metavar="SECONDS",
         help="then let requests in flight take this long (default: 30)",
@@ -214,11 +227,12 @@ def _parser() -> argparse.ArgumentParser:
     add("--access-log", choices=get_args(AccessLog), default=default.access_log)
     add(
         "--max-label-sets",
-        type=_positive,
+        type=positive,
         default=default.max_label_sets,
         metavar="N",
         help="bound of metric cardinality (default: 10000)",
     )
+    add_limits(parser, default)
     return parser
 
 
@@ -268,7 +282,7 @@ def _add_sources(parser: argparse.ArgumentParser, default: Settings) -> None:
     add(
         "--last-good-after",
         dest="last_good_after_s",
-        type=_seconds,
+        type=seconds,
         default=default.last_good_after_s,
         metavar="SECONDS",
         help="serve it after so long without an operator (default: 15)",
@@ -276,7 +290,7 @@ def _add_sources(parser: argparse.ArgumentParser, default: Settings) -> None:
     add(
         "--fallback-after",
         dest="fallback_after_s",
-        type=_seconds,
+        type=seconds,
         default=default.fallback_after_s,
         metavar="SECONDS",
         help="without a stream, until ClusterIPs stand in for dead addresses (default: 10)",
@@ -303,23 +317,7 @@ def _operator(text: str) -> str:
 
 
 def _workers(text: str) -> int:
-    count = _positive(text)
-    if count > _MAX_WORKERS:
+    workers = positive(text)
+    if workers > _MAX_WORKERS:
         raise argparse.ArgumentTypeError(f"at most {_MAX_WORKERS}")
-    return count
-
-
-def _positive(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or int(text) == 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a positive whole number")
-    return int(text)
-
-
-def _seconds(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value < 86_400:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds (0 to 86400)")
-    return value
+    return workers

@@ -15,6 +15,7 @@ import msgspec
 
 from portico_ir.model import EndpointSet, Manifest, Route, Snapshot, Unit
 from portico_ir.secrets import Redacted
+from portico_ir.targets import UpstreamTls
 
 
 class Undecodable(ValueError):
@@ -41,7 +42,7 @@ _snapshots = msgspec.json.Decoder(Snapshot)
 _endpoints = msgspec.json.Decoder(EndpointSet)
 
 
-def encode(value: Unit | Manifest | Snapshot | EndpointSet | Route) -> bytes:
+def encode(value: Unit | Manifest | Snapshot | EndpointSet | Route | UpstreamTls) -> bytes:
     """The canonical bytes of a value of the contract: equal values have equal bytes.
 
     Of a Route they are the same as within its unit, where they may stand in its place (as Raw).
@@ -92,6 +93,11 @@ def _defaults_of(struct: type[msgspec.Struct]) -> dict[str, Any]:
 def digest(encoded: bytes | msgspec.Raw) -> str:
     """SHA-256 (hex) of the bytes as sent."""
     return hashlib.sha256(encoded).hexdigest()
+
+
+def tls_key(terms: UpstreamTls) -> str:
+    """By which targets name them: equal terms have equal keys, others never (128 bits)."""
+    return digest(encode(terms))[:32]
 
 
 def decode_unit(encoded: bytes | msgspec.Raw) -> Unit:

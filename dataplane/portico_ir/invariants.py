@@ -10,8 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
+from portico_ir import codec
 from portico_ir.domains import Mapping as DomainMapping
 from portico_ir.domains import Rule
+from portico_ir.integrations import targets_of
 from portico_ir.model import (
     MAX_ROUTES_PER_UNIT,
     ApiKind,
@@ -167,8 +169,16 @@ def check_routes(
     found: list[Violation] = []
     if len(unit.routes) > MAX_ROUTES_PER_UNIT:
         found.append(Violation(unit_id, f"{len(unit.routes)} routes in one unit"))
+    for key, terms in unit.tls.items():
+        # Pools are kept by key: one key for two terms would hand out connections of others.
+        if codec.tls_key(terms) != key:
+            found.append(Violation(unit_id, f"TLS terms {key!r} are others than their key says"))
     checked: dict[str, Route] = {}
-    if known is not None and known.authorizers.keys() <= unit.authorizers.keys():
+    if (
+        known is not None
+        and known.authorizers.keys() <= unit.authorizers.keys()
+        and known.tls.keys() <= unit.tls.keys()
+    ):
         checked = {route.key: route for route in known.routes}
     seen: set[str] = set()
     for route in unit.routes:
@@ -177,7 +187,11 @@ def check_routes(
         seen.add(route.key)
         if checked.get(route.key) == route:
             continue
-        message = _route_fault(route, api.kind) or _authorizer_fault(route, unit)
+        message = (
+            _route_fault(route, api.kind)
+            or _authorizer_fault(route, unit)
+            or _tls_fault(route, unit)
+        )
         if message:
             found.append(Violation(unit_id, f"route {route.key!r}: {message}"))
     return found
@@ -187,6 +201,13 @@ def _authorizer_fault(route: Route, unit: RoutesUnit) -> str:
     for policy in route.policies:
         if isinstance(policy, Authorize) and policy.authorizer not in unit.authorizers:
             return f"authorizer {policy.authorizer!r} is missing"
+    return ""
+
+
+def _tls_fault(route: Route, unit: RoutesUnit) -> str:
+    for target in targets_of(route.integration):
+        if target.tls and target.tls not in unit.tls:
+            return f"TLS terms {target.tls!r} are missing"
     return ""
 
 

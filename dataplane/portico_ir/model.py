@@ -31,6 +31,7 @@ from portico_ir.policies import Cors, PolicySpec, Struct
 from portico_ir.secrets import Redacted
 from portico_ir.targets import ServiceTarget as ServiceTarget
 from portico_ir.targets import Target as Target
+from portico_ir.targets import UpstreamTls as UpstreamTls
 from portico_ir.targets import UrlTarget as UrlTarget
 
 IR_VERSION = 1
@@ -208,6 +209,8 @@ class RoutesUnit(Struct, frozen=True, kw_only=True, tag_field="unit", tag="route
     """Sorted by key."""
     authorizers: dict[str, Authorizer] = {}
     """What `Authorize` of these routes names."""
+    tls: dict[str, UpstreamTls] = {}
+    """What targets of these routes name, by `codec.tls_key`."""
 
 
 class KeysUnit(Struct, frozen=True, kw_only=True, tag_field="unit", tag="keys"):

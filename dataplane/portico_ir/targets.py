@@ -7,10 +7,24 @@ from __future__ import annotations
 
 from typing import Final, Literal
 
+from portico_ir.domains import Certificate
 from portico_ir.policies import Struct
 
 DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 """By scheme (RFC 9110 §4.2)."""
+
+
+class UpstreamTls(Struct, frozen=True, kw_only=True):
+    """How TLS is spoken to a backend (AWS §3.22, §4.3); `RoutesUnit.tls` holds them by digest."""
+
+    server_name: str = ""
+    """Sent as SNI and looked for in the certificate; empty: the target's host."""
+    authorities: str = ""
+    """PEM of the only ones trusted; empty: the system's."""
+    certificate: Certificate | None = None
+    """What the gateway shows; absent: nothing."""
+    any_authority: bool = False
+    """Take certificates of unknown authorities; name and dates must be right all the same."""
 
 
 class ServiceTarget(Struct, frozen=True, kw_only=True, tag_field="target", tag="service"):
@@ -30,6 +44,8 @@ class ServiceTarget(Struct, frozen=True, kw_only=True, tag_field="target", tag="
     """Share among the targets of one integration; 0 takes nothing."""
     cluster_ip: str = ""
     """`ip:port`, tried when the stream has been down and every endpoint refuses."""
+    tls: str = ""
+    """Key into `RoutesUnit.tls`, where the scheme is https; empty: as UpstreamTls() says."""
 
 
 class UrlTarget(Struct, frozen=True, kw_only=True, tag_field="target", tag="url"):
@@ -40,6 +56,8 @@ class UrlTarget(Struct, frozen=True, kw_only=True, tag_field="target", tag="url"
     append_path: bool = False
     """Append the client's path (after stage): `$default` routes of HTTP APIs (AWS §4.3)."""
     weight: int = 1
+    """As in ServiceTarget."""
+    tls: str = ""
     """As in ServiceTarget."""
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import uvloop
@@ -43,6 +43,8 @@ class Options(NamedTuple):
     workers: int
     backends: str | None
     base_domain: str
+    limits: Mapping[str, float]
+    """Fields of `Settings`."""
 
 
 def run(options: Options) -> int:
@@ -63,6 +65,7 @@ async def _serve(options: Options) -> int:
         log_level="warning",
         drain_seconds=_DRAIN_S,
         drain_delay_s=0.0,
+        **options.limits,  # type: ignore[arg-type]  # as `limit_arguments` read them
     )
     stop = asyncio.Event()
     for name in (signal.SIGINT, signal.SIGTERM):

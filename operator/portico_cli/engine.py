@@ -23,6 +23,7 @@ from portico_dataplane.telemetry.line_writer import LineWriter
 from portico_dataplane.telemetry.meters import StageMeters
 from portico_dataplane.workers import sockets as listening
 from portico_dataplane.workers.accounting import Accounting
+from portico_dataplane.workers.descriptors import fitting
 from portico_dataplane.workers.single import SingleProcess
 from portico_dataplane.workers.supervisor import Supervisor
 from portico_ir.ledger import Ledger
@@ -131,7 +132,7 @@ class _OneProcess(_Parts):
         self._settings = settings
         meters = StageMeters(settings.max_label_sets)
         self._lines = BatchedLines(self._writer.put)
-        self._gateway = Gateway(settings, meters=meters, lines=self._lines)
+        self._gateway = Gateway(fitting(settings), meters=meters, lines=self._lines)
         self._view = SingleProcess(
             self._gateway.gauges,
             meters,

@@ -18,6 +18,8 @@ from collections.abc import Callable, Sequence
 from portico_cli import keys_arguments, release, usage_arguments
 from portico_cli.crash import DEBUG, internal_error
 from portico_cli.files import STDIN, missing
+from portico_dataplane.limit_arguments import add_limits, limits_of
+from portico_dataplane.settings import Settings
 
 OK, PROBLEMS, USAGE, INTERRUPTED = 0, 1, 2, 130
 
@@ -169,6 +171,7 @@ def _add_dev(command: argparse.ArgumentParser) -> None:
         "(--tls-port defaults to 8443 then)",
     )
     command.add_argument("--workers", type=_workers, default=1, metavar="N", help="default: 1")
+    add_limits(command, Settings())
 
 
 def _add_compile(command: argparse.ArgumentParser) -> None:
@@ -316,6 +319,7 @@ def _dev(options: argparse.Namespace) -> int:
             workers=options.workers,
             backends=options.backends,
             base_domain=options.base_domain,
+            limits=limits_of(options),
         )
     )
 

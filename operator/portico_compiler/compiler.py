@@ -7,13 +7,13 @@ edit costs what it touches.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import NamedTuple
 
-from portico_compiler.conditions import Report, RouteRow, Subject
+from portico_compiler.conditions import Report, RouteRow
+from portico_compiler.edits import edits
 from portico_compiler.inventory import API_KINDS, Document, Inventory
-from portico_compiler.manifests.kinds import KINDS
 from portico_compiler.memo import Memo
 from portico_compiler.passes import table
 from portico_compiler.passes.accept import accept
@@ -21,8 +21,7 @@ from portico_compiler.passes.api_mappings import Apis
 from portico_compiler.passes.apis import claim
 from portico_compiler.passes.assemble import assemble
 from portico_compiler.passes.authorizers import attach
-from portico_compiler.passes.belonging import class_names
-from portico_compiler.passes.captures import Ground
+from portico_compiler.passes.captures import Ground as Captured
 from portico_compiler.passes.conflicts import group
 from portico_compiler.passes.consequences import consequences
 from portico_compiler.passes.credentials import Credentials
@@ -31,7 +30,7 @@ from portico_compiler.passes.deployments import Deployments
 from portico_compiler.passes.domain_units import DomainUnits
 from portico_compiler.passes.domains import claim_domains
 from portico_compiler.passes.endpoints import endpoints
-from portico_compiler.passes.gateway import ground
+from portico_compiler.passes.gateway import Ground, ground
 from portico_compiler.passes.generation import WantedSecret
 from portico_compiler.passes.shards import CompiledApi, compile_api
 from portico_compiler.passes.stages import stages_of
@@ -69,14 +68,14 @@ def compile(world: World, memo: Memo | None = None) -> Compiled:  # noqa: A001
     memo.open(settings)
 
     documents = accept(world.objects, memo)
-    inventory = Inventory(documents, managed_slices_only=settings.mode == "cluster")
+    inventory = _inventory(documents, settings, memo)
     base = ground(inventory, settings)
     claims = claim(inventory, base)
     claimed = claim_domains(inventory, base, world.namespaces)
     known = frozenset(d.ref for kind in API_KINDS for d in inventory.of_kind(kind))
     deployments = Deployments(inventory, claims.plans, known, memo)
     stages = stages_of(inventory, claims.plans, known, deployments)
-    groups = group(inventory, claims.plans, known)
+    groups = group(inventory, claims.plans, known, memo)
     guards = attach(inventory, claims.plans, known)
     apis = [
         compile_api(
@@ -105,7 +104,7 @@ def compile(world: World, memo: Memo | None = None) -> Compiled:  # noqa: A001
 
     snapshots = {name: snapshot(name, own) for name, own in _by_data_plane(apis, settings).items()}
 
-    problems = [p for d in documents for p in d.problems]
+    problems = [problem for document in inventory.troubled for problem in document.problems]
     problems += (
         *base.problems,
         *claims.problems,
@@ -115,13 +114,25 @@ def compile(world: World, memo: Memo | None = None) -> Compiled:  # noqa: A001
     )
     problems += (*guards.problems, *credentials.problems)
     problems += [p for api in apis for p in api.problems]
-    under = Ground(inventory, groups, problems, settings)
+    under = Captured(inventory, groups, problems, settings)
     deployed = DeploymentReport(deployments, apis, under, memo)
     problems += deployed.problems
     memo.close()
-    classes = partial(class_names, documents, base)
-    report = _report(documents, problems, apis, domains, world, classes)
+    report = _report(documents, problems, apis, domains, world, base)
     return Compiled(snapshots, report, deployed, credentials.wanted)
+
+
+def _inventory(documents: list[Document], settings: Settings, memo: Memo) -> Inventory:
+    """That of the last compile, brought up to date, where only a few documents are other."""
+    shelf = memo.shelf("inventory")
+    before: tuple[list[Document], Inventory] | None = shelf.get("all")
+    found = None if before is None else edits(before[0], documents)
+    if before is None or found is None:
+        made = Inventory(documents, settings.mode == "cluster", settings.today)
+    else:
+        made = before[1].renewed(found.replaced, found.added, settings.today)
+    shelf.keep("all", (documents, made))
+    return made
 
 
 def _by_data_plane(apis: list[CompiledApi], settings: Settings) -> dict[str, list[CompiledApi]]:
@@ -140,19 +151,8 @@ def _report(
     apis: list[CompiledApi],
     domains: DomainUnits,
     world: World,
-    classes: Callable[[], Mapping[ObjectRef, str]],
+    base: Ground,
 ) -> Report:
-    # The report is read later, if at all: a memo's documents may by then have newer objects.
-    def subjects() -> Iterator[Subject]:
-        for object_, document in zip(world.objects, documents, strict=True):
-            yield Subject(
-                object_.ref,
-                object_.generation,
-                object_.source,
-                document.content is not None,
-                KINDS[object_.ref.kind].ours,
-            )
-
     addresses: Mapping[ObjectRef, tuple[str, ...]] = {
         **table.addresses(apis, world.settings),
         **domains.addresses(),
@@ -163,5 +163,12 @@ def _report(
 
     provisional = partial(table.provisional, apis, world.settings)
     return Report(
-        subjects, problems, lambda: consequences(apis), addresses, rows, classes, provisional
+        world.objects,
+        documents,
+        problems,
+        lambda: consequences(apis),
+        addresses,
+        rows,
+        base,
+        provisional,
     )

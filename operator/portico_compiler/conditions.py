@@ -8,19 +8,24 @@ worked out when first asked for, because an operator compiles more often than it
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Literal, NamedTuple
 
+from portico_compiler.edits import other
+from portico_compiler.inventory import Document
+from portico_compiler.manifests.kinds import KINDS
+from portico_compiler.passes.belonging import DECIDING, class_names
+from portico_compiler.passes.gateway import Ground
 from portico_compiler.problems import (
     ConditionType,
     ObjectRef,
     Problem,
     Reason,
     Severity,
-    Source,
     is_shown_when_true,
 )
+from portico_compiler.world import Object
 
 SHOWN_PROBLEMS = 10
 """A condition's message names this many problems and counts the rest."""
@@ -69,12 +74,23 @@ class Subject(NamedTuple):
     """Who."""
     generation: int
     """Which generation was compiled."""
-    source: Source | None
-    """Where it was read."""
     understood: bool
     """False: it could not be decoded, so its references are unknown."""
-    ours: bool
-    """Of our group: gets conditions."""
+
+
+class Worked(NamedTuple):
+    """What a Report worked out about every object, to be brought up to date by a later one."""
+
+    objects: Sequence[Object]
+    """Of the World that it was of."""
+    places: dict[ObjectRef, int]
+    """Where in it each object stands."""
+    troubled: frozenset[ObjectRef]
+    """Objects with a problem."""
+    conditions: dict[ObjectRef, tuple[Condition, ...]]
+    """Sorted by object."""
+    classes: dict[ObjectRef, str]
+    """Object to class."""
 
 
 class Report:
@@ -82,27 +98,39 @@ class Report:
 
     def __init__(
         self,
-        subjects: Callable[[], Iterable[Subject]],
+        objects: Sequence[Object],
+        documents: Sequence[Document],
         problems: Iterable[Problem],
         consequences: Callable[[], Iterable[Problem]],
         addresses: Mapping[ObjectRef, tuple[str, ...]],
         rows: Callable[[], Iterable[RouteRow]],
-        classes: Callable[[], Mapping[ObjectRef, str]] = dict,
+        ground: Ground,
         provisional: Callable[[], Mapping[ObjectRef, str]] = dict,
     ) -> None:
-        self._subjects = subjects
+        # It is read later, if at all: a memo's documents may by then have newer objects.
+        self._objects = objects
+        self._documents = documents
         self._found = problems
         self._consequences = consequences
         self.addresses = addresses
         """URLs of every API and Stage that serves."""
         self._rows = rows
-        self._classes = classes
+        self._ground = ground
         self._provisional = provisional
+        self._before: Worked | None = None
+        self.touched: frozenset[ObjectRef] | None = None
+        """Of a report that follows another: objects of which it may say something else, once
+        `conditions` were asked for. None: of any object."""
+
+    def follow(self, before: Report) -> None:
+        """Work out what is other than in a report whose conditions were asked for, and no more.
+        Only worth it before this one's are."""
+        self._before = before._worked
 
     @cached_property
     def problems(self) -> tuple[Problem, ...]:
         """Every problem, warnings included, in the order of files, then objects."""
-        sources = {subject.ref: subject.source for subject in self._subjects()}
+        sources = {object_.ref: object_.source for object_ in self._objects}
         placed = (
             problem._replace(source=problem.source or sources.get(problem.object))
             for problem in self._found
@@ -114,33 +142,15 @@ class Report:
         """Problems that make something not work: what an exit code depends on."""
         return tuple(p for p in self.problems if p.severity is Severity.ERROR)
 
-    @cached_property
+    @property
     def conditions(self) -> Mapping[ObjectRef, tuple[Condition, ...]]:
         """Conditions of every object of our kinds, sorted by object."""
-        by_object: dict[ObjectRef, list[Problem]] = {}
-        for problem in (*self._found, *self._consequences()):
-            by_object.setdefault(problem.object, []).append(problem)
-        good: dict[tuple[int, bool], tuple[Condition, ...]] = {}
-        """Of objects without a problem there are thousands, and few kinds."""
-        found: dict[ObjectRef, tuple[Condition, ...]] = {}
-        for subject in self._subjects():
-            if not subject.ours:
-                continue
-            problems = by_object.get(subject.ref)
-            if problems is None:
-                kind = (subject.generation, subject.understood)
-                known = good.get(kind)
-                if known is None:
-                    known = good[kind] = conditions(subject, [])
-                found[subject.ref] = known
-            else:
-                found[subject.ref] = conditions(subject, problems)
-        return {ref: found[ref] for ref in sorted(found)}
+        return self._worked.conditions
 
-    @cached_property
+    @property
     def classes(self) -> Mapping[ObjectRef, str]:
         """The PorticoClass that each object of our kinds belongs to; "" where there is none."""
-        return self._classes()
+        return self._worked.classes
 
     @cached_property
     def provisional(self) -> Mapping[ObjectRef, str]:
@@ -151,6 +161,85 @@ class Report:
     def routes(self) -> tuple[RouteRow, ...]:
         """The route table, sorted by API, stage and key."""
         return tuple(sorted(self._rows()))
+
+    @cached_property
+    def _worked(self) -> Worked:
+        by_object: dict[ObjectRef, list[Problem]] = {}
+        for problem in (*self._found, *self._consequences()):
+            by_object.setdefault(problem.object, []).append(problem)
+        before, self._before = self._before, None
+        edited = None if before is None else _edited(before.objects, self._objects)
+        if before is None or edited is None:
+            return self._anew(by_object)
+        return self._renewed(before, edited, by_object)
+
+    def _anew(self, by_object: Mapping[ObjectRef, list[Problem]]) -> Worked:
+        good: dict[tuple[int, bool], tuple[Condition, ...]] = {}
+        """Of objects without a problem there are thousands, and few kinds."""
+        found: dict[ObjectRef, tuple[Condition, ...]] = {}
+        for object_, document in zip(self._objects, self._documents, strict=True):
+            ref = object_.ref
+            if not KINDS[ref.kind].ours:
+                continue
+            subject = _subject(object_, document)
+            problems = by_object.get(ref)
+            if problems is None:
+                kind = (subject.generation, subject.understood)
+                known = good.get(kind)
+                if known is None:
+                    known = good[kind] = conditions(subject, [])
+                found[ref] = known
+            else:
+                found[ref] = conditions(subject, problems)
+        return Worked(
+            objects=self._objects,
+            places={object_.ref: place for place, object_ in enumerate(self._objects)},
+            troubled=frozenset(by_object),
+            conditions={ref: found[ref] for ref in sorted(found)},
+            classes=class_names(self._documents, self._ground),
+        )
+
+    def _renewed(
+        self,
+        before: Worked,
+        edited: Collection[int],
+        by_object: Mapping[ObjectRef, list[Problem]],
+    ) -> Worked:
+        refs = {place: self._objects[place].ref for place in edited}
+        places = before.places
+        if len(places) < len(self._objects):
+            places = {**places, **{ref: place for place, ref in refs.items()}}
+        touched = {*refs.values(), *before.troubled, *by_object}
+        said = before.conditions.copy()
+        for ref in touched:
+            place = places.get(ref)
+            if place is not None and KINDS[ref.kind].ours:
+                subject = _subject(self._objects[place], self._documents[place])
+                said[ref] = conditions(subject, by_object.get(ref, []))
+        if len(said) > len(before.conditions):
+            said = {ref: said[ref] for ref in sorted(said)}
+        if any(ref.kind in DECIDING for ref in refs.values()):
+            classes = class_names(self._documents, self._ground)
+        else:
+            own = [self._documents[place] for place in edited]
+            news = class_names(own, self._ground, before.classes)
+            classes = {**before.classes, **news}
+            self.touched = frozenset(touched)
+        return Worked(self._objects, places, frozenset(by_object), said, classes)
+
+
+def _edited(before: Sequence[Object], now: Sequence[Object]) -> list[int] | None:
+    """Places of what is other or new; None: something went, or moved."""
+    if len(now) < len(before):
+        return None
+    places = other(before, now)
+    if any(before[place].ref != now[place].ref for place in places):
+        return None
+    return [*places, *range(len(before), len(now))]
+
+
+def _subject(object_: Object, document: Document) -> Subject:
+    return Subject(object_.ref, object_.generation, document.content is not None)
 
 
 def conditions(subject: Subject, problems: list[Problem]) -> tuple[Condition, ...]:

@@ -21,6 +21,8 @@ SERVICE_NAME_LABEL = "kubernetes.io/service-name"
 MANAGED_BY_LABEL = "endpointslice.kubernetes.io/managed-by"
 SLICE_CONTROLLER = "endpointslice-controller.k8s.io"
 API_KINDS = ("RestApi", "HttpApi", "WebSocketApi")
+_NAMED = ("Service", "Authorizer", "ApiKey", "Secret", "ConfigMap")
+"""Kinds of which single objects are asked for by name."""
 
 
 class Document:
@@ -78,20 +80,66 @@ class Document:
 class Inventory:
     """Every document of one compile."""
 
-    def __init__(self, documents: Iterable[Document], managed_slices_only: bool) -> None:
+    def __init__(
+        self, documents: Iterable[Document], managed_slices_only: bool, today: str = ""
+    ) -> None:
+        self._today = today
+        self._managed_slices_only = managed_slices_only
+        self._tokens: dict[Hashable, Hashable] = {}
+        self.troubled: list[Document] = []
+        """Something is wrong with them by themselves."""
         self.by_kind: dict[str, list[Document]] = {}
         for document in documents:
+            if document.problems:
+                self.troubled.append(document)
             self.by_kind.setdefault(document.ref.kind, []).append(document)
-        self._services = {(d.ref.namespace, d.ref.name): d for d in self.of_kind("Service")}
-        self._authorizers = {(d.ref.namespace, d.ref.name): d for d in self.of_kind("Authorizer")}
-        self._api_keys = {(d.ref.namespace, d.ref.name): d for d in self.of_kind("ApiKey")}
-        self._secrets = {(d.ref.namespace, d.ref.name): d for d in self.of_kind("Secret")}
-        self._config_maps = {(d.ref.namespace, d.ref.name): d for d in self.of_kind("ConfigMap")}
-        self._slices = self._index_slices(managed_slices_only)
-        self._tokens: dict[Hashable, Hashable] = {}
-        self._grants: dict[str, list[Document]] = {}
+        self._named = {kind: self._by_name(kind) for kind in _NAMED}
+        self._slices = self._index_slices()
+        self._grants = self._index_grants()
+
+    def renewed(
+        self, replaced: Iterable[tuple[Document, Document]], added: Iterable[Document], today: str
+    ) -> Inventory:
+        """The same with documents replaced, each by one of the same object, and others added."""
+        made = copy.copy(self)
+        made._today, made._tokens = today, {}
+        made.by_kind = self.by_kind.copy()
+        touched: set[str] = set()
+
+        def of_kind(kind: str) -> list[Document]:
+            if kind not in touched:
+                touched.add(kind)
+                made.by_kind[kind] = self.of_kind(kind).copy()
+            return made.by_kind[kind]
+
+        gone: set[ObjectRef] = set()
+        came: list[Document] = []
+        for old, new in replaced:
+            documents = of_kind(old.ref.kind)
+            documents[documents.index(old)] = new
+            gone.add(old.ref)
+            came.append(new)
+        for document in added:
+            of_kind(document.ref.kind).append(document)
+            came.append(document)
+        made.troubled = [document for document in self.troubled if document.ref not in gone]
+        made.troubled += [document for document in came if document.problems]
+        named = {kind: made._by_name(kind) for kind in _NAMED if kind in touched}
+        made._named = {**self._named, **named}
+        if "EndpointSlice" in touched:
+            made._slices = made._index_slices()
+        if "ReferenceGrant" in touched:
+            made._grants = made._index_grants()
+        return made
+
+    def _by_name(self, kind: str) -> dict[tuple[str, str], Document]:
+        return {(d.ref.namespace, d.ref.name): d for d in self.of_kind(kind)}
+
+    def _index_grants(self) -> dict[str, list[Document]]:
+        found: dict[str, list[Document]] = {}
         for grant in sorted(self.of_kind("ReferenceGrant"), key=lambda d: d.ref):
-            self._grants.setdefault(grant.ref.namespace, []).append(grant)
+            found.setdefault(grant.ref.namespace, []).append(grant)
+        return found
 
     def of_kind(self, kind: str) -> list[Document]:
         """Documents of a kind, in no particular order."""
@@ -99,26 +147,26 @@ class Inventory:
 
     def service(self, namespace: str, name: str) -> core.Service | None:
         """A Service, unless there is none or it cannot be read."""
-        found = self._services.get((namespace, name))
+        found = self._named["Service"].get((namespace, name))
         if found is None or not isinstance(found.content, core.Service):
             return None
         return found.content
 
     def secret(self, namespace: str, name: str) -> Document | None:
         """A Secret, with its contents."""
-        return self._secrets.get((namespace, name))
+        return self._named["Secret"].get((namespace, name))
 
     def config_map(self, namespace: str, name: str) -> Document | None:
         """A ConfigMap, with its contents."""
-        return self._config_maps.get((namespace, name))
+        return self._named["ConfigMap"].get((namespace, name))
 
     def api_key(self, namespace: str, name: str) -> Document | None:
         """An ApiKey, valid or not."""
-        return self._api_keys.get((namespace, name))
+        return self._named["ApiKey"].get((namespace, name))
 
     def authorizer(self, namespace: str, name: str) -> Document | None:
         """An Authorizer, valid or not."""
-        return self._authorizers.get((namespace, name))
+        return self._named["Authorizer"].get((namespace, name))
 
     def slices(self, namespace: str, service: str) -> tuple[Document, ...]:
         """EndpointSlices of a Service that count."""
@@ -127,7 +175,8 @@ class Inventory:
     def with_authorizers(self, namespace: str, found: Mapping[str, Document]) -> Inventory:
         """The same with these Authorizers, by name, in place of all others: for a deployment."""
         view = copy.copy(self)
-        view._authorizers = {(namespace, name): document for name, document in found.items()}
+        own = {(namespace, name): document for name, document in found.items()}
+        view._named = {**self._named, "Authorizer": own}
         view._tokens = {}
         return view
 
@@ -144,8 +193,8 @@ class Inventory:
         """Changes when what a lookup would find changes: what memos compare.
 
         Keys: ("Service", namespace, name), ("Authorizer", namespace, name),
-        ("Secret", namespace, name),
-        ("grants", namespace).
+        ("Secret", namespace, name), ("ConfigMap", namespace, name), ("grants", namespace),
+        ("today",).
         """
         try:
             return self._tokens[key]
@@ -153,25 +202,23 @@ class Inventory:
             pass
         assert isinstance(key, tuple)
         found: Hashable
-        if key[0] == "Service":
-            found = self._services.get(key[1:])
-        elif key[0] == "Secret":
-            found = self._secrets.get(key[1:])
-        elif key[0] == "Authorizer":
-            found = self._authorizers.get(key[1:])
+        if key[0] in _NAMED:
+            found = self._named[key[0]].get(key[1:])
+        elif key[0] == "today":
+            found = self._today
         else:
             found = tuple(self._grants.get(key[1], ()))
         self._tokens[key] = found
         return found
 
-    def _index_slices(self, managed_only: bool) -> dict[tuple[str, str], tuple[Document, ...]]:
+    def _index_slices(self) -> dict[tuple[str, str], tuple[Document, ...]]:
         found: dict[tuple[str, str], list[Document]] = {}
         for document in self.of_kind("EndpointSlice"):
             labels = document.object.labels
             service = labels.get(SERVICE_NAME_LABEL)
             # design.md §13: whoever may write slices could otherwise point a Service anywhere.
             managed = labels.get(MANAGED_BY_LABEL) == SLICE_CONTROLLER
-            if service and (managed or not managed_only):
+            if service and (managed or not self._managed_slices_only):
                 found.setdefault((document.ref.namespace, service), []).append(document)
         return {
             key: tuple(sorted(slices, key=lambda document: document.ref))

@@ -7,7 +7,7 @@ did not use is forgotten when the compile is over.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -36,10 +36,6 @@ class Shelf(Generic[K, V]):
         """Keeps a value for the next compile."""
         self._current[key] = value
         return value
-
-    def keep_many(self, values: Mapping[K, V]) -> None:
-        """Keeps values of which the caller has a dictionary: no key is hashed anew."""
-        self._current.update(values)
 
     def keep_rest(self) -> None:
         """Keeps whatever the last compile had and this one has not replaced."""

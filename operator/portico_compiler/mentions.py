@@ -13,7 +13,7 @@ SECRET_FIELDS = frozenset(
     {"secretRef", "certificateRef", "clientCertificateRef", "caRef", "truststoreRef"}
 )
 """Fields of our kinds that name a Secret (shapes.SecretKeyRef, shapes.Ref)."""
-CONFIG_MAP_FIELDS = frozenset({"truststoreRef"})
+CONFIG_MAP_FIELDS = frozenset({"truststoreRef", "caRef"})
 """Those that may name a ConfigMap as well."""
 SELECTOR_FIELDS = frozenset({"namespaceSelector", "selector"})
 """Fields of our kinds that choose namespaces: allowedDomains of a PorticoClass, allowedMappings of

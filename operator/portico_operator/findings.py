@@ -6,7 +6,7 @@ so that what did not change costs the board nothing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 from portico_compiler import Condition, ObjectRef
@@ -43,15 +43,18 @@ class News(NamedTuple):
     """Objects of which nothing is found any more."""
 
 
-def compared(old: Findings, new: Findings) -> News:
-    """What is other than before."""
+def compared(old: Findings, new: Findings, among: Collection[ObjectRef] | None = None) -> News:
+    """What is other than before; `among`: of no other objects conditions or classes are."""
+    candidates = new.classes.keys() if among is None else new.classes.keys() & among
     moved = {
         ref
-        for ref, class_name in new.classes.items()
-        if old.classes.get(ref) != class_name or old.conditions.get(ref) != new.conditions[ref]
+        for ref in candidates
+        if old.classes.get(ref) != new.classes[ref]
+        or old.conditions.get(ref) != new.conditions[ref]
     }
     idle = old.not_deployed.keys() | new.not_deployed.keys()
     moved |= {ref for ref in idle if old.not_deployed.get(ref) != new.not_deployed.get(ref)}
     moved |= {ref for ref, shown in new.identities.items() if old.identities.get(ref) != shown}
     ours = new.classes.keys()
-    return News(new, frozenset(moved & ours), frozenset(old.classes.keys() - ours))
+    gone = (old.classes.keys() if among is None else old.classes.keys() & among) - ours
+    return News(new, frozenset(moved & ours), frozenset(gone))

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
+from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, Protocol, TypeVar
@@ -37,7 +38,13 @@ MOST_REST_S = 1.0
 it at most, for it is as much work for one edit as for all of a second."""
 IDLE_S = 1.0
 FEW = 500
-"""Objects; more are looked at in a thread, because delivery is on the same loop."""
+LONG_S = 0.010
+"""More objects are looked at in a thread, because delivery is on the same loop; unless the same
+look took less CPU than this before: what follows an edit or two is short."""
+SHOWING = frozenset(
+    {*API_KINDS, "DomainName", "ApiMapping", "PorticoClass", *deployment_status.RECORDING}
+)
+"""Kinds whose status says more than conditions."""
 _T = TypeVar("_T")
 
 
@@ -126,6 +133,8 @@ class StatusLoop:
         """Whose conditions the board has."""
         self._rested = -math.inf
         """Those of another are not worked out before."""
+        self._efforts: defaultdict[str, float] = defaultdict(lambda: math.inf)
+        """Seconds of CPU that a part of a look took before."""
 
     # --- called from elsewhere ----------------------------------------------------------
 
@@ -160,7 +169,7 @@ class StatusLoop:
                 if latest is None or standings is None:
                     continue
                 if latest is not self._digested:
-                    await self._aside(_report, latest)
+                    await self._aside(_report, latest, self._digested)
                 standings = self._with_adopted(latest, standings)
                 is_other = standings.keys() != classes
                 if is_other and latest is not self.latest:
@@ -170,7 +179,8 @@ class StatusLoop:
                 if is_other or latest is not self._digested:
                     serials = dict(self._serials)
                     changed, self._changed = self._changed, set()
-                    news = await self._aside(self._news, latest, standings, serials)
+                    among = None if is_other else latest.compiled.report.touched
+                    news = await self._aside(self._news, latest, standings, serials, among)
                     self.board.found(news, changed, serials, self._clock())
                     self._digested, classes = latest, standings.keys()
                     standings = {**standings, **(self._fleets() or {})}
@@ -182,9 +192,12 @@ class StatusLoop:
             await self._writer.close()
 
     async def _aside(self, act: Callable[..., _T], *arguments: Any) -> _T:
-        if len(self._store) < FEW:
-            return act(*arguments)
-        return await asyncio.to_thread(act, *arguments)
+        if len(self._store) < FEW or self._efforts[act.__name__] <= LONG_S:
+            done, effort = _timed(act, *arguments)
+        else:
+            done, effort = await asyncio.to_thread(_timed, act, *arguments)
+        self._efforts[act.__name__] = effort
+        return done
 
     async def _pause(self) -> None:
         now = self._clock()
@@ -250,10 +263,14 @@ class StatusLoop:
     # --- what there is to say -----------------------------------------------------------
 
     def _news(
-        self, publication: Publication, ours: Collection[str], serials: Mapping[str, int]
+        self,
+        publication: Publication,
+        ours: Collection[str],
+        serials: Mapping[str, int],
+        among: Collection[ObjectRef] | None,
     ) -> News:
         """Reads what the loop may change at the same time object by object, and changes nothing."""
-        return compared(self.board.findings, self._findings(publication, ours, serials))
+        return compared(self.board.findings, self._findings(publication, ours, serials), among)
 
     def _findings(
         self, publication: Publication, ours: Collection[str], published: Mapping[str, int]
@@ -261,23 +278,25 @@ class StatusLoop:
         report, deployments = publication.compiled.report, publication.compiled.deployments
         conditions, addresses = report.conditions, report.addresses
         # What belongs to no class is told by every operator, in the same words.
-        classes = {ref: name for ref, name in report.classes.items() if not name or name in ours}
-        apis = [ref for ref in classes if ref.kind in API_KINDS]
-        identities = {
-            ref: Identity(
-                identity(f"{ref.namespace}/{ref.kind}/{ref.name}"), addresses.get(ref, ())
-            )
-            for ref in apis
-        }
-        serials = {ref: self._last_change(classes[ref], ref) for ref in apis}
-        for ref, name in classes.items():
+        classes = report.classes
+        if not {"", *ours} >= {*classes.values()}:
+            classes = {ref: name for ref, name in classes.items() if not name or name in ours}
+        # Of thousands of Routes nothing is shown but conditions.
+        showing = [(ref, name) for ref, name in classes.items() if ref.kind in SHOWING]
+        identities: dict[ObjectRef, Identity] = {}
+        serials: dict[ObjectRef, int] = {}
+        for ref, name in showing:
+            shown = addresses.get(ref, ())
+            if ref.kind in API_KINDS:
+                identities[ref] = Identity(_api_id(ref), shown)
+                serials[ref] = self._last_change(name, ref)
             if ref.kind == "Stage":
                 stage = self._store.get(ref)
                 api = api_of(stage.object) if stage else None
-                identities[ref] = Identity("", addresses.get(ref, ()), api)
+                identities[ref] = Identity("", shown, api)
                 serials[ref] = self._last_change(name, api)
             if ref.kind in ("DomainName", "ApiMapping") and ref in addresses:
-                identities[ref] = Identity("", addresses[ref])
+                identities[ref] = Identity("", shown)
             if ref.kind == "PorticoClass" and name not in published:
                 identities[ref] = Identity(unserved=True)
             if ref.kind in deployment_status.RECORDING and (known := self._store.get(ref)):
@@ -311,9 +330,21 @@ class StatusLoop:
         return b"" if known is None else known.status
 
 
-def _report(publication: Publication) -> tuple[object, object]:
-    """What the report works out when it is first asked."""
-    return publication.compiled.report.conditions, publication.compiled.report.classes
+def _timed(act: Callable[..., _T], *arguments: Any) -> tuple[_T, float]:
+    began = time.thread_time()
+    return act(*arguments), time.thread_time() - began
+
+
+def _api_id(ref: ObjectRef) -> str:
+    return identity(f"{ref.namespace}/{ref.kind}/{ref.name}")
+
+
+def _report(publication: Publication, before: Publication | None) -> None:
+    """What the report works out when it is first asked, of what is other than before."""
+    report = publication.compiled.report
+    if before is not None:
+        report.follow(before.compiled.report)
+    assert report.conditions is not None
 
 
 def _now_text() -> str:

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 import helm
 from helm import HelmFailed, Release
 from pod_security import pod_specs
 from portico_dataplane import settings as data_plane_settings
+from portico_dataplane.limit_arguments import LIMITS
 from portico_operator import settings as operator_settings
 
 Manifest = dict[str, Any]
@@ -171,6 +173,32 @@ def test_the_default_certificate_is_mounted_and_named(render: Render) -> None:
     assert settings.tls_key == "/var/run/portico/tls/tls.key"
     volumes = one["spec"]["template"]["spec"]["volumes"]
     assert {"secretName": "mine", "defaultMode": 0o440} in [v.get("secret") for v in volumes]
+
+
+def test_limits_are_options_of_the_same_names(render: Render, tmp_path: Path) -> None:
+    """Each value of `dataPlane.limits` is one field of the data plane's settings, and each option
+    there is has a value; what nobody sets is not said."""
+    known = yaml.safe_load((helm.ROOT / "charts" / "portico" / "values.yaml").read_text())
+    names = known["dataPlane"]["limits"]
+    assert len(names) == len(LIMITS)
+    given = {name: number for number, name in enumerate(names, 1_000_000)}
+    given |= {name: 7.5 for name in names if name.endswith(("Timeout", "Lag"))}
+    file = tmp_path / "limits.yaml"
+    file.write_text(yaml.safe_dump({"dataPlane": {"limits": given}}))
+    args = container(render(Release(values=(file,))), "dataplane")["args"]
+    settings = data_plane_settings.parse(args, {})
+    read = sorted(getattr(settings, limit.field) for limit in LIMITS)
+    assert read == sorted(given.values())
+    usual = container(render(Release()), "dataplane")["args"]
+    assert not [one for one in usual if one.partition("=")[0] in {limit.option for limit in LIMITS}]
+
+
+@pytest.mark.parametrize(
+    "wrong", ["maxConnections=0", "maxInFlight=many", "overloadLag=-1", "headTimeout=0", "max=1"]
+)
+def test_a_limit_that_is_none_is_refused(helm_home: Path, wrong: str) -> None:
+    with pytest.raises(HelmFailed, match="limits"):
+        helm.render(Release(sets=(f"dataPlane.limits.{wrong}",)), helm_home)
 
 
 def test_two_ports_of_one_number_are_refused(helm_home: Path) -> None:

@@ -93,6 +93,7 @@ class FakeDialer:
         *,
         tls: ssl.SSLContext | None = None,
         server_hostname: str | None = None,
+        session: ssl.SSLSession | None = None,
         timeout_s: float,
         trusted: bool = False,
     ) -> tuple[asyncio.Transport, P]:
@@ -100,6 +101,7 @@ class FakeDialer:
         options = {
             "tls": tls,
             "server_hostname": server_hostname,
+            "session": session,
             "timeout_s": timeout_s,
             "trusted": trusted,
         }

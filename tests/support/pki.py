@@ -6,6 +6,7 @@ For tests of the TLS listener, which need real chains that OpenSSL and curl veri
 from __future__ import annotations
 
 import datetime
+import ipaddress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -48,7 +49,7 @@ class Pair(NamedTuple):
 class Authority:
     """Signs for whomever it is told to."""
 
-    def __init__(self, name: str = "Test CA") -> None:
+    def __init__(self, name: str = "Test CA", by: Authority | None = None) -> None:
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = x509.Name(
             [
@@ -57,19 +58,33 @@ class Authority:
                 x509.NameAttribute(x509.NameOID.COMMON_NAME, name),
             ]
         )
+        issuer = by or self
         signed = (
-            _builder(self._name, self._name, self._key.public_key(), 1, START, END)
+            _builder(self._name, issuer._name, self._key.public_key(), 1, START, END)
             .add_extension(x509.BasicConstraints(ca=True, path_length=None), True)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(self._key.public_key()), False)
-            .sign(self._key, hashes.SHA256())
+            .sign(issuer._key, hashes.SHA256())
         )
         self.pem = _pem(signed)
         """What who trusts it is given."""
 
-    def server(self, *hosts: str, until: datetime.datetime = END) -> Pair:
-        """For these names."""
-        names = x509.SubjectAlternativeName([x509.DNSName(host) for host in hosts])
-        return self._issue(hosts[0], ExtendedKeyUsageOID.SERVER_AUTH, until, names=names)
+    def intermediate(self, name: str) -> Authority:
+        """Another one, whom this one vouches for."""
+        return Authority(name, by=self)
+
+    def server(
+        self,
+        *hosts: str,
+        until: datetime.datetime = END,
+        addresses: tuple[str, ...] = (),
+        common_name: str = "",
+    ) -> Pair:
+        """For these names and addresses."""
+        general = [x509.DNSName(host) for host in hosts]
+        numbers = [x509.IPAddress(ipaddress.ip_address(address)) for address in addresses]
+        names = x509.SubjectAlternativeName([*general, *numbers])
+        usage = ExtendedKeyUsageOID.SERVER_AUTH
+        return self._issue(common_name or hosts[0], usage, until, names=names)
 
     def client(self, name: str, *, serial: int = 0, until: datetime.datetime = END) -> Pair:
         """For somebody."""

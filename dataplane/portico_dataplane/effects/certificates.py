@@ -147,16 +147,16 @@ def server_context(
     try:
         _set_ciphers(context, policy, mutual)
     except ssl.SSLError as error:
-        raise Unusable(f"ciphers: {_told(error)}") from None
+        raise Unusable(f"ciphers: {told(error)}") from None
     try:
-        _load(context, certificate)
+        load_certificate(context, certificate)
     except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
-        raise Unusable(f"certificate and key: {_told(error)}") from None
+        raise Unusable(f"certificate and key: {told(error)}") from None
     if mutual is not None:
         try:
             _ask_for_certificate(context, mutual)
         except (OSError, ValueError) as error:
-            raise Unusable(f"truststore: {_told(error)}") from None
+            raise Unusable(f"truststore: {told(error)}") from None
     return context
 
 
@@ -181,7 +181,8 @@ def _ask_for_certificate(context: ssl.SSLContext, mutual: MutualTls) -> None:
     context.num_tickets = 0
 
 
-def _load(context: ssl.SSLContext, certificate: Certificate) -> None:
+def load_certificate(context: ssl.SSLContext, certificate: Certificate) -> None:
+    """What the context shows from now on; OSError or ValueError: OpenSSL does not take it."""
     pem = f"{certificate.chain.rstrip()}\n{certificate.key.reveal().strip()}\n".encode()
     with _readable(pem) as path:
         # Without a password of ours OpenSSL would ask the terminal for that of a locked key.
@@ -243,7 +244,7 @@ class FileCertificate:
                 with open(path, encoding="ascii") as file:
                     texts.append(file.read())
             except (OSError, ValueError) as error:
-                raise Unreadable(f"{path}: {_told(error)}") from None
+                raise Unreadable(f"{path}: {told(error)}") from None
         certificate = Certificate(chain=texts[0], key=Redacted(texts[1]))
         try:
             server_context(certificate)
@@ -252,7 +253,7 @@ class FileCertificate:
         return certificate
 
 
-def _told(error: Exception) -> str:
+def told(error: Exception) -> str:
     """What OpenSSL means, without its codes; nothing of what it read."""
     if not isinstance(error, ssl.SSLError):
         return getattr(error, "strerror", None) or "no PEM"

@@ -15,10 +15,12 @@ import ipaddress
 import socket
 import ssl
 from collections.abc import Awaitable, Callable
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, NamedTuple, TypeVar, assert_never
 
 from portico_dataplane.core.egress import EgressPolicy
+from portico_dataplane.effects.tls_client import ClientTlsStream, NoTls
 from portico_dataplane.tasks import spawn
+from portico_ir.errors import ErrorKind
 
 P = TypeVar("P", bound=asyncio.Protocol)
 
@@ -28,8 +30,6 @@ Resolver = Callable[[str], Awaitable[list[str]]]
 CACHE_S: Final = 5.0
 """How long an answer of the resolver holds: short, because we do not see its TTL."""
 CACHE_FAILED_S: Final = 1.0
-GOODBYE_S: Final = 5.0
-"""How long a closing TLS connection waits for the other side to say so too."""
 _MOST_NAMES: Final = 1024
 """Names remembered; hosts with variables let clients choose them."""
 
@@ -51,6 +51,21 @@ class DialError(Exception):
         super().__init__(f"{kind.value}: {cause}")
         self.kind = kind
         self.cause = cause
+
+
+def failure_of(error: DialError) -> ErrorKind:
+    """What a request ends with that needed the connection.
+
+    A certificate that one side does not take is a fault of the configuration, as at AWS: "Execution
+    failed due to configuration error", 500.
+    """
+    match error.kind:
+        case DialKind.REFUSED_BY_POLICY | DialKind.TLS:
+            return ErrorKind.API_CONFIGURATION_ERROR
+        case DialKind.DNS | DialKind.CONNECT | DialKind.TIMEOUT:
+            return ErrorKind.INTEGRATION_FAILURE
+        case _:
+            assert_never(error.kind)
 
 
 class _Looked(NamedTuple):
@@ -95,13 +110,15 @@ class Dialer:
         *,
         tls: ssl.SSLContext | None = None,
         server_hostname: str | None = None,
+        session: ssl.SSLSession | None = None,
         timeout_s: float,
         trusted: bool = False,
     ) -> tuple[asyncio.Transport, P]:
         """A connection, or `DialError`.
 
         `trusted` says that the address was given by reference (a Service's endpoint), not by a
-        URL that somebody wrote; then no policy is asked. `timeout_s` covers everything.
+        URL that somebody wrote; then no policy is asked. `timeout_s` covers everything. A `tls`
+        that verifies nothing takes any authority's certificates, for the right name only.
         """
         end = asyncio.get_running_loop().time() + timeout_s
         server_hostname = server_hostname or host
@@ -114,8 +131,12 @@ class Dialer:
                     addresses = self._permitted(host, addresses)
                 if tls is None:
                     return await self._first(_once(protocol_factory), host, addresses, port, end)
-                transport, quiet = await self._first(_Quiet, host, addresses, port, end)
-                return await _secured(transport, quiet, protocol_factory, tls, server_hostname)
+
+                def stream() -> ClientTlsStream:
+                    return ClientTlsStream(tls, server_hostname, session)
+
+                transport, secured = await self._first(stream, host, addresses, port, end)
+                return secured, await _shaken(transport, secured, protocol_factory, server_hostname)
         except TimeoutError:
             raise DialError(
                 DialKind.TIMEOUT, f"{host}:{port}: no connection within {timeout_s:g} s"
@@ -198,62 +219,27 @@ async def _system_resolver(host: str) -> list[str]:
     return [str(sockaddr[0]) for _, _, _, _, sockaddr in found]
 
 
-class _Quiet(asyncio.Protocol):
-    """Stands where nobody listens yet, and keeps what is said too early."""
-
-    def __init__(self) -> None:
-        self.early = bytearray()
-        self.ended = False
-
-    def data_received(self, data: bytes) -> None:
-        self.early += data
-
-    def eof_received(self) -> None:
-        self.ended = True
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self.ended = True
-
-
-async def _secured(
+async def _shaken(
     transport: asyncio.Transport,
-    quiet: _Quiet,
+    stream: ClientTlsStream,
     protocol_factory: Callable[[], P],
-    tls: ssl.SSLContext,
     server_hostname: str,
-) -> tuple[asyncio.Transport, P]:
-    """TLS over a new connection, which is gone when this fails.
-
-    Not `create_connection(ssl=...)`: cancelled or failing at the wrong moment it leaves a
-    connection that nobody can close (asyncio) or a descriptor that is closed twice (uvloop).
-    """
-    first = _Quiet()
+) -> P:
+    """What reads and writes over TLS, on a new connection, which is gone when this fails."""
     try:
-        if quiet.early or quiet.ended:
-            raise DialError(DialKind.TLS, f"{server_hostname}: no TLS is spoken there")
-        secured = await asyncio.get_running_loop().start_tls(
-            transport,
-            first,
-            tls,
-            server_hostname=server_hostname,
-            ssl_shutdown_timeout=GOODBYE_S,
-        )
-        # A connection that is lost during the handshake may look like one that succeeded.
-        lost = secured is None or secured.is_closing() or first.ended
-        if secured is None or lost or secured.get_extra_info("ssl_object") is None:
-            raise DialError(DialKind.TLS, f"{server_hostname}: closed during the handshake")
+        await stream.shaken()
+        if stream.is_closing():
+            raise NoTls("closed after the handshake", lost=True)
         protocol = protocol_factory()
-        secured.set_protocol(protocol)
-        protocol.connection_made(secured)
-        if first.early:
-            protocol.data_received(bytes(first.early))
-    except OSError as failure:  # ssl.SSLError is one, and so is a reset
-        transport.abort()
-        raise DialError(DialKind.TLS, f"{server_hostname}: {_told(failure)}") from None
+        stream.hand_over(protocol)
+    except NoTls as failure:
+        transport.close()  # not aborted: that could destroy the alert, which says why
+        kind = DialKind.CONNECT if failure.lost else DialKind.TLS
+        raise DialError(kind, f"{server_hostname}: {failure}") from None
     except BaseException:
         transport.abort()
         raise
-    return secured, protocol
+    return protocol
 
 
 def _check_name(tls: ssl.SSLContext, server_hostname: str) -> None:

@@ -101,3 +101,14 @@ def own_head(response: Response, identity_lines: bytes, framing: bytes, date: by
         parts.append(date)
     parts += (identity_lines, framing, b"\r\n")
     return b"".join(parts)
+
+
+def own_framing(response: Response, method: str) -> tuple[bytes, bytes]:
+    """Length line and body of an answer made here, to a request of that method."""
+    status, body = response.status, response.body
+    if status < 200:
+        return b"", body
+    if status in (204, 304):
+        return b"", b""  # and no length: RFC 9110 §8.6 has it be that of a 200
+    line = b"Content-Length: %d\r\n" % len(body)
+    return line, b"" if method == "HEAD" else body

@@ -13,11 +13,12 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
+from portico_dataplane.core.load import Share
 from portico_dataplane.core.messages import Request
 from portico_dataplane.core.retries import SETTLING_S, may_retry
 from portico_dataplane.core.templates import BadTemplate
 from portico_dataplane.core.verdicts import CallFunction, FunctionAnswer, Unavailable
-from portico_dataplane.effects.dialer import DialError, DialKind
+from portico_dataplane.effects.dialer import DialError, DialKind, failure_of
 from portico_dataplane.http.pools import Pool, Upstream
 from portico_dataplane.http.upstream import UpstreamConnection
 from portico_dataplane.integrations.http import PreparedTarget
@@ -46,6 +47,7 @@ class FunctionCall:
         "_pieces",
         "_pool",
         "_request",
+        "_share",
         "_size",
         "_slot",
         "_target",
@@ -71,6 +73,7 @@ class FunctionCall:
         self._size = 0
         self._pool: Pool | None = None
         self._upstream: Upstream | None = None
+        self._share: Share | None = None
         self._connection: UpstreamConnection | None = None
         self._slot: Slot | None = None
         self._pause: asyncio.TimerHandle | None = None
@@ -93,9 +96,14 @@ class FunctionCall:
         upstream, host_line = target.upstream, target.host_line
         if upstream is None:
             assert url is not None
-            upstream = self._gateway.targets.by_address(url.scheme, url.host, url.port)
+            upstream = self._gateway.targets.by_address(url.scheme, url.host, url.port, target.tls)
             host_line = f"Host: {url.authority}\r\n".encode("ascii")
         self._upstream = upstream
+        if not self._gateway.load.burden(upstream.share):
+            self._end(Unavailable(ErrorKind.OVERLOAD, "too many calls are under way"))
+            return
+        self._share = upstream.share
+        upstream.budget.earn()
         parts = [b"%b %b HTTP/1.1\r\n" % (effect.method, path.encode("ascii")), host_line]
         for name, value in effect.headers:
             parts += (name, b": ", value, b"\r\n")
@@ -145,7 +153,7 @@ class FunctionCall:
             self._end(Unavailable(ErrorKind.OVERLOAD, "too many calls wait for a connection"))
             return
         if error.kind is DialKind.REFUSED_BY_POLICY:
-            self._end(Unavailable(ErrorKind.API_CONFIGURATION_ERROR, str(error)))
+            self._end(Unavailable(failure_of(error), str(error)))
             return
         upstream.balancer.failed(pool.endpoint, time.monotonic())
         elsewhere = upstream.trusted or upstream.sole is None
@@ -155,7 +163,7 @@ class FunctionCall:
             else:
                 self._attempt()
         else:
-            self._end(Unavailable(ErrorKind.INTEGRATION_FAILURE, str(error)))
+            self._end(Unavailable(failure_of(error), str(error)))
 
     def _may_repeat(self, *, written: bool) -> bool:
         return may_retry(written=written, method="POST", replayable=True, attempts=self._attempts)
@@ -185,14 +193,18 @@ class FunctionCall:
                 headers.append((line.name, line.value))
         self._connection = None
         status = connection.answer.status
+        pool, upstream = self._pool, self._upstream
+        if pool is not None and upstream is not None and upstream.sole is None:
+            upstream.balancer.answered(pool.endpoint, status, time.monotonic())
         connection.release()
         body = b"".join(self._pieces)
         self._end(FunctionAnswer(status, error.decode("latin-1"), body, tuple(headers)))
 
     def on_upstream_lost(self, cause: str) -> None:
         """The connection broke."""
-        stale = self._connection is not None and self._connection.reused and not self._size
-        self._connection = None
+        connection, self._connection = self._connection, None
+        stale = connection is not None and connection.reused and not self._size
+        refused = connection is not None and connection.refused
         pool, upstream = self._pool, self._upstream
         if self._done is None or pool is None or upstream is None:
             return
@@ -202,7 +214,8 @@ class FunctionCall:
             # It was closed while it was idle, most likely.
             self._attempt()
             return
-        self._end(Unavailable(ErrorKind.INTEGRATION_FAILURE, cause))
+        kind = ErrorKind.API_CONFIGURATION_ERROR if refused else ErrorKind.INTEGRATION_FAILURE
+        self._end(Unavailable(kind, cause))
 
     def on_upstream_paused(self, paused: bool) -> None:
         """The whole invocation was written at once; the transport holds it."""
@@ -216,12 +229,18 @@ class FunctionCall:
 
     def on_deadline(self) -> None:
         """The function took too long."""
+        pool, upstream = self._pool, self._upstream
+        if self._connection is not None and pool is not None and upstream is not None:
+            upstream.balancer.failed(pool.endpoint, time.monotonic())
         self._end(Unavailable(ErrorKind.INTEGRATION_TIMEOUT, "no answer in time"))
 
     def _end(self, result: FunctionAnswer | Unavailable | None) -> None:
         done, self._done = self._done, None
         if self._pause is not None:
             self._pause.cancel()
+        if self._share is not None:
+            self._share.held -= 1
+            self._share = None
         if self._slot is not None:
             self._slot.discard(self)
             self._slot = None

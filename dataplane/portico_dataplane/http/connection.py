@@ -15,11 +15,12 @@ import time
 from typing import TYPE_CHECKING, Final, cast
 
 from portico_dataplane.core.tls_facts import TlsFacts
+from portico_dataplane.http import door
 from portico_dataplane.http.body import ChunkedBody, LengthBody, MalformedBody
 from portico_dataplane.http.deadlines import Slot
 from portico_dataplane.http.exchange import Exchange
 from portico_dataplane.http.head import CHUNKED, RequestHead, fault_so_far, parse, too_large
-from portico_dataplane.http.stall import Stall
+from portico_dataplane.http.stall import Stall, reset
 from portico_ir.errors import ErrorKind
 
 if TYPE_CHECKING:
@@ -53,6 +54,8 @@ class ClientConnection(asyncio.Protocol):
     _body_bytes = 0
     _checked_bytes = 0
     _paused_by_body = False
+    _was_paused = False
+    """Since its body was last looked at: that it is slow is not the client's doing."""
     _reading_paused = False
     _lingering = False
     _behind = False
@@ -78,18 +81,12 @@ class ClientConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
         self.transport.set_write_buffer_limits(high=_WRITE_HIGH)
-        self._unread = Stall(self.transport, self._gateway.settings.write_timeout_s)
-        peer = transport.get_extra_info("peername")
-        local = transport.get_extra_info("sockname")
-        self.peer = peer[0] if isinstance(peer, tuple) else ""
-        self.port = local[1] if isinstance(local, tuple) else 0
         gateway = self._gateway
-        self.retire_at = time.monotonic() + gateway.settings.max_connection_age_s * gateway.jitter()
-        gateway.connections.add(self)
-        if len(gateway.connections) > gateway.settings.max_connections:
-            self.refuse(ErrorKind.OVERLOAD)
-            return
-        self._wait(gateway.settings.idle_timeout_s)
+        settings = gateway.settings
+        self._unread = Stall(self.transport, settings.write_timeout_s, settings.min_write_rate)
+        self.retire_at = time.monotonic() + settings.max_connection_age_s * gateway.jitter()
+        if door.enter(gateway, self):
+            self._wait(settings.idle_timeout_s)
 
     def data_received(self, data: bytes) -> None:
         if self._tunnel:
@@ -114,7 +111,7 @@ class ClientConnection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.closed = True
-        self._gateway.connections.discard(self)
+        door.leave(self._gateway, self)
         self._slot.discard(self)
         exchange = self.exchange
         if exchange is not None:
@@ -189,6 +186,7 @@ class ClientConnection(asyncio.Protocol):
         if length:
             self._body = ChunkedBody() if length == CHUNKED else LengthBody(length)
             self._body_bytes = self._checked_bytes = 0
+            self._was_paused = False
         now = time.monotonic()
         self.requests_left -= 1
         gateway = self._gateway
@@ -277,6 +275,7 @@ class ClientConnection(asyncio.Protocol):
     def pause_body(self, paused: bool) -> None:
         """The backend does not keep up: read no more of a body, or a tunnel, for now."""
         self._paused_by_body = paused
+        self._was_paused = self._was_paused or paused
         self._pause_reading(paused)
 
     def _pause_reading(self, paused: bool) -> None:
@@ -365,7 +364,7 @@ class ClientConnection(asyncio.Protocol):
             return
         now = time.monotonic()
         if self._unread.stalled(now):
-            self.abort()
+            reset(self.transport)
             return
         if now >= self._deadline:
             self._deadline = math.inf
@@ -394,7 +393,8 @@ class ClientConnection(asyncio.Protocol):
         settings = self._gateway.settings
         arrived = self._body_bytes - self._checked_bytes
         self._checked_bytes = self._body_bytes
-        if self._paused_by_body or arrived >= settings.min_body_rate * settings.body_timeout_s:
+        excused, self._was_paused = self._was_paused, self._paused_by_body
+        if excused or arrived >= max(1.0, settings.min_body_rate * settings.body_timeout_s):
             self._wait(settings.body_timeout_s)
         else:
             self._refuse_body(ErrorKind.HEAD_TIMEOUT)

@@ -2,7 +2,8 @@
 
 A loop timer per request costs more than routing it. Here everything that waits sits in the
 slot of its tick; one timer runs while anything waits. Precision is one tick (25 ms), always
-late, never early. Owned by the gateway; connections and exchanges schedule themselves.
+late, never early. Owned by the gateway; connections and exchanges schedule themselves. How late the
+timer itself comes is how late the event loop is.
 """
 
 from __future__ import annotations
@@ -36,13 +37,17 @@ class Schedule(Protocol):
 class Deadlines:
     """Slots by tick; `schedule` returns the slot, leaving it is `slot.discard(self)`."""
 
-    __slots__ = ("_loop", "_slots", "_swept", "_timer")
+    __slots__ = ("_before", "_due", "_last", "_loop", "_slots", "_swept", "_timer", "lag_s")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._slots: dict[int, Slot] = {}
         self._swept = 0
         self._timer: asyncio.TimerHandle | None = None
+        self._due = 0.0
+        self.lag_s = 0.0
+        """How late the loop has been for three ticks: one pause, however long, is not counted."""
+        self._last = self._before = 0.0
 
     def schedule(self, waiting: Expiring, seconds: float) -> Slot:
         """Call `waiting.on_deadline()` once, `seconds` from now at the earliest."""
@@ -55,13 +60,21 @@ class Deadlines:
         if slot is None:
             slot = self._slots[tick] = set()
             if self._timer is None:
-                self._swept = int(time.monotonic() / TICK)
+                now = time.monotonic()
+                self._swept = int(now / TICK)
+                self._due = now + TICK
+                self.lag_s = self._last = self._before = 0.0
                 self._timer = self._loop.call_later(TICK, self._sweep)
         slot.add(waiting)
         return slot
 
     def _sweep(self) -> None:
-        now = int(time.monotonic() / TICK)
+        woken = time.monotonic()
+        late = woken - self._due
+        self.lag_s = min(late, self._last, self._before)
+        self._before = self._last
+        self._last = late
+        now = int(woken / TICK)
         slots = self._slots
         due = (
             range(self._swept + 1, now + 1)
@@ -73,6 +86,7 @@ class Deadlines:
             while slot:
                 slot.pop().on_deadline()
         self._swept = now
+        self._due = time.monotonic() + TICK
         self._timer = self._loop.call_later(TICK, self._sweep) if slots else None
 
     def close(self) -> None:

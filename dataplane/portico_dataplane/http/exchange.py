@@ -16,11 +16,8 @@ from typing import TYPE_CHECKING, Final
 from portico_dataplane.arrival import NO_ROUTE, NO_STAGE, Turned, arrive, overridden, stage_of
 from portico_dataplane.core import errors
 from portico_dataplane.core.caller import Caller
-from portico_dataplane.core.identifiers import (
-    TRACE_BYTES,
-    chosen_request_id,
-    trace_id,
-)
+from portico_dataplane.core.identifiers import TRACE_BYTES, chosen_request_id, trace_id
+from portico_dataplane.core.load import Share
 from portico_dataplane.core.messages import Outcome, Request, Response
 from portico_dataplane.core.router import Miss
 from portico_dataplane.core.verdicts import CONTINUE, Reject
@@ -58,6 +55,8 @@ class Exchange:
     _stage: StageRuntime | None = None
     _cors: CorsPolicy | None = None
     _route: RouteRuntime | None = None
+    _share: Share | None = None
+    """Of its API, while it is one of the requests under way."""
 
     def __init__(
         self, gateway: Gateway, client: ClientConnection, head: RequestHead, now: float
@@ -143,6 +142,11 @@ class Exchange:
             self._stage = stage
             self._cors = stage.cors
             request.stage = stage.stage
+        gateway = self.gateway
+        if not gateway.load.admit(api.share, gateway.deadlines.lag_s):
+            self.reject(ErrorKind.OVERLOAD)
+            return
+        self._share = api.share
         cors = self._cors
         if cors is not None and request.method == "OPTIONS":
             # Before anything else, but counted and logged where it belongs (AWS §2.2, §4.7).
@@ -243,6 +247,8 @@ class Exchange:
     def hand_over(self, tunnel: Tunnel) -> None:
         """The backend switched: from here on this is the work."""
         self._work = tunnel
+        self.gateway.load.leave(self._share)
+        self._share = None
 
     def on_client_paused(self, paused: bool) -> None:
         """The client is behind with reading, or not any more."""
@@ -329,15 +335,8 @@ class Exchange:
             # Who waits for 100 may send no body at all (RFC 9110 §10.1.1): what comes next
             # cannot be told apart. Who sends a long one is not listened to.
             self.keep_alive = False
-        status = self.outcome.status = response.status
-        body = response.body
-        lines = b""
-        if status in (204, 304):
-            body = b""  # and no length: RFC 9110 §8.6 has it be that of a 200
-        elif status >= 200:
-            lines = b"Content-Length: %d\r\n" % len(body)
-            if head.method == "HEAD":
-                body = b""
+        self.outcome.status = response.status
+        lines, body = heads.own_framing(response, head.method)
         ids: list[bytes] = []
         if not identified and api is not None:
             heads.identity(ids, self.request)
@@ -369,6 +368,7 @@ class Exchange:
         self._done = True
         gateway = self.gateway
         gateway.in_flight -= 1
+        gateway.load.leave(self._share)
         work, self._work = self._work, None
         if work is not None:
             work.end()

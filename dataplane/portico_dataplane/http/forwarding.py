@@ -12,8 +12,9 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Final
 
+from portico_dataplane.core.load import Share
 from portico_dataplane.core.retries import REPLAY_LIMIT, SETTLING_S, may_retry
-from portico_dataplane.effects.dialer import DialError, DialKind
+from portico_dataplane.effects.dialer import DialError, DialKind, failure_of
 from portico_dataplane.http import answer
 from portico_dataplane.http.body import LAST_CHUNK, chunk
 from portico_dataplane.http.head import CHUNKED
@@ -48,6 +49,8 @@ class Forwarding:
     _chunks_out = False
     _tunnel = False
     _done = False
+    _share: Share | None = None
+    """Of the backend, while the request is one of those it has."""
 
     _upstream: Upstream
     _pool: Pool
@@ -90,6 +93,10 @@ class Forwarding:
             exchange.reject(ErrorKind.API_CONFIGURATION_ERROR, str(error))
             return
         upstream = self._upstream = destination.upstream
+        if not exchange.gateway.load.burden(upstream.share):
+            exchange.reject(ErrorKind.OVERLOAD)
+            return
+        self._share = upstream.share
         upstream.budget.earn()
         self._attempt()
 
@@ -142,7 +149,7 @@ class Forwarding:
             self._exchange.reject(ErrorKind.OVERLOAD, "too many requests wait for a connection")
             return
         if error.kind is DialKind.REFUSED_BY_POLICY:
-            self._exchange.reject(ErrorKind.API_CONFIGURATION_ERROR, str(error))
+            self._exchange.reject(failure_of(error), str(error))
             return
         upstream, endpoint = self._upstream, self._pool.endpoint
         upstream.balancer.failed(endpoint, time.monotonic())
@@ -155,7 +162,7 @@ class Forwarding:
             else:
                 self._attempt()
         else:
-            self._exchange.reject(ErrorKind.INTEGRATION_FAILURE, str(error))
+            self._exchange.reject(failure_of(error), str(error))
 
     def on_request_body(self, piece: bytes, complete: bool) -> None:
         """The client's body, piece by piece."""
@@ -205,7 +212,7 @@ class Forwarding:
         outcome.integration_latency_ms = (now - self._sent_at) * 1000
         upstream = self._upstream
         if upstream.sole is None:
-            upstream.balancer.succeeded(self._pool.endpoint)
+            upstream.balancer.answered(self._pool.endpoint, status, now)
         if not self._request_sent:
             # Answered before its body was read: the rest of it would be read as a request.
             exchange.keep_alive = False
@@ -304,6 +311,9 @@ class Forwarding:
         if connection.received or not connection.reused:
             upstream.balancer.failed(self._pool.endpoint, time.monotonic())
         replayable = self._request_sent and (self._body is not None or not self._body_size)
+        if connection.refused:
+            exchange.reject(ErrorKind.API_CONFIGURATION_ERROR, cause)
+            return
         again = not connection.received and may_retry(
             written=True, method=self._method, replayable=replayable, attempts=self._attempts
         )
@@ -369,6 +379,9 @@ class Forwarding:
     def end(self) -> None:
         """The exchange is over: hold nothing any more."""
         self._done = True
+        if self._share is not None:
+            self._share.held -= 1
+            self._share = None
         self._wake_in(None)
         if self._pause is not None:
             self._pause.cancel()

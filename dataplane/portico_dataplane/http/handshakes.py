@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
+from portico_dataplane.core.crowd import TOTAL
 from portico_dataplane.core.tls_facts import TlsFacts
 from portico_dataplane.effects.certificates import CertificateStore
 from portico_dataplane.http.alerts import Cause
@@ -55,7 +56,10 @@ class Handshakes:
         """How many ended how."""
         self._gateway = gateway
         self._connect = connect
-        self._pending: set[TlsStream] = set()
+        self._pending: dict[TlsStream, str] = {}
+        """Each with its client's address."""
+        self._ending: set[TlsStream] = set()
+        """Failed, and told why: they read on for a moment."""
         self._queue: deque[TlsStream] = deque()
         self._turn_asked = False
         self._period_began = 0.0
@@ -73,9 +77,14 @@ class Handshakes:
         pending = len(self._pending)
         if pending >= settings.tls_max_handshakes:
             return False
+        crowd = self._gateway.crowd
         if pending + len(self._gateway.connections) >= settings.max_connections:
+            crowd.refused[TOTAL] += 1
             return False
-        self._pending.add(stream)
+        client = stream.client
+        if not crowd.enter(client):
+            return False
+        self._pending[stream] = client
         return True
 
     def wait(self, stream: TlsStream, seconds: float | None = None) -> Slot:
@@ -109,7 +118,7 @@ class Handshakes:
 
     def opened(self, stream: TlsStream, facts: TlsFacts) -> ClientConnection:
         """It has come through: the connection that reads from here on."""
-        self._pending.discard(stream)
+        self._pending.pop(stream, None)  # the connection counts from here on
         self.open += 1
         self._count(COMPLETED)
         connection = self._connect()
@@ -118,7 +127,9 @@ class Handshakes:
 
     def failed(self, stream: TlsStream, cause: Cause, reason: str = "") -> None:
         """It has not."""
-        self._pending.discard(stream)
+        client = self._pending.pop(stream, None)
+        if client is not None:
+            self._gateway.crowd.leave(client)
         self._count(cause.value)
         now = time.monotonic()
         if now - self._period_began >= _LOG_PERIOD_S:
@@ -141,6 +152,17 @@ class Handshakes:
                 "client": stream.client,
             },
         )
+
+    def may_linger(self, stream: TlsStream) -> bool:
+        """Whether one that failed may be told: as many as may be in their handshake."""
+        if len(self._ending) >= self._gateway.settings.tls_max_handshakes:
+            return False
+        self._ending.add(stream)
+        return True
+
+    def gone(self, stream: TlsStream) -> None:
+        """One that failed is closed."""
+        self._ending.discard(stream)
 
     def _count(self, result: str) -> None:
         self.results[result] = self.results.get(result, 0) + 1

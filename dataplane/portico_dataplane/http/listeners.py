@@ -88,10 +88,10 @@ class Listeners:
     def _begin(self, transport: asyncio.Transport, origin: Origin | None, rest: bytes) -> None:
         connection = ClientConnection(self._gateway)
         transport.set_protocol(connection)
-        connection.connection_made(transport)
         if origin is not None:
             connection.peer, connection.port = origin
-        if rest:
+        connection.connection_made(transport)
+        if rest and not transport.is_closing():
             connection.data_received(rest)
 
     def _begin_secured(

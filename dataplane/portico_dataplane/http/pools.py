@@ -15,8 +15,10 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
 from portico_dataplane.core.balancing import Balancer
+from portico_dataplane.core.load import Share
 from portico_dataplane.core.retries import MOST_ATTEMPTS, RetryBudget
-from portico_dataplane.effects.dialer import Dialer, DialError
+from portico_dataplane.effects.dialer import Dialer, DialError, DialKind
+from portico_dataplane.effects.tls_client import AddressTls
 from portico_dataplane.http.upstream import UpstreamConnection, UpstreamUser
 from portico_dataplane.tasks import spawn
 from portico_ir.model import Endpoint
@@ -42,6 +44,7 @@ class Pool:
         "idle_timeout",
         "most_headers",
         "retired",
+        "tls",
         "watched",
     )
 
@@ -60,6 +63,7 @@ class Pool:
         self._open: set[UpstreamConnection] = set()
         self._dialing = 0
         self._waiting: deque[UpstreamUser] = deque()
+        self.tls = None if upstream.tls is None else AddressTls()
 
     def take(self) -> UpstreamConnection | None:
         """An idle connection, the one used last (its window is warm), if there is one."""
@@ -100,11 +104,14 @@ class Pool:
                 self.endpoint.port,
                 tls=upstream.tls,
                 server_hostname=upstream.server_name,
+                session=None if self.tls is None else self.tls.session(),
                 timeout_s=upstream.registry.settings.connect_timeout_s,
                 trusted=upstream.trusted,
             )
         except DialError as error:
             self._dialing -= 1
+            if self.tls is not None and error.kind is DialKind.TLS:
+                self.tls.complain(upstream.key, self.endpoint.host, error)
             user.on_no_connection(error)
             self._serve_waiting()
             return
@@ -195,6 +202,7 @@ class Upstream:
         "registry",
         "retired",
         "server_name",
+        "share",
         "sole",
         "standby",
         "tls",
@@ -216,8 +224,9 @@ class Upstream:
         self.server_name = server_name if tls is not None else None
         self.trusted = trusted
         """A Service resolved by reference; anything else is checked at connect time."""
-        self.balancer = Balancer()
+        self.balancer = Balancer(most_errors=registry.settings.eject_after_errors)
         self.budget = RetryBudget()
+        self.share = Share()
         self.retired = False
         """Nothing names it any more."""
         self.sole: Pool | None = None

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
 
 from portico_dataplane.core import proxy_protocol
+from portico_dataplane.core.crowd import TOTAL
 from portico_dataplane.core.proxy_protocol import Unread
 from portico_dataplane.http.tls import Origin
 
@@ -46,6 +47,7 @@ class Preface(asyncio.Protocol):
             self._refuse("untrusted")
             return
         if len(self._waiting) + len(gateway.connections) >= gateway.settings.max_connections:
+            gateway.crowd.refused[TOTAL] += 1
             self._refuse("overload")
             return
         self._waiting.add(self)

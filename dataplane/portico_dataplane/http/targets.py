@@ -8,15 +8,20 @@ from __future__ import annotations
 
 import re
 import ssl
+import weakref
 from collections import Counter
-from collections.abc import Collection, Iterable
-from typing import TYPE_CHECKING, assert_never
+from collections.abc import Collection, Iterable, Mapping
+from typing import TYPE_CHECKING, Final, assert_never
+
+import msgspec
 
 from portico_dataplane.core.templates import BadTemplate, UrlTemplate
+from portico_dataplane.effects.certificates import Unusable
+from portico_dataplane.effects.tls_client import client_context
 from portico_dataplane.http.pools import Upstream, Upstreams
-from portico_dataplane.integrations.http import PreparedTarget
+from portico_dataplane.integrations.http import PreparedTarget, Tls
 from portico_ir.model import Endpoint, ServiceTarget, Target, UrlTarget
-from portico_ir.targets import DEFAULT_PORTS
+from portico_ir.targets import DEFAULT_PORTS, UpstreamTls
 
 if TYPE_CHECKING:
     from portico_ir.model import EndpointSet
@@ -24,6 +29,8 @@ if TYPE_CHECKING:
 _AUTHORITY = re.compile(r"[A-Za-z0-9._~:\[\]-]+")
 _MOST_DYNAMIC = 1024
 """Upstreams whose host came from a request: bounded, because clients choose them."""
+_USUAL: Final = UpstreamTls()
+_NONE: Final[Mapping[str, UpstreamTls]] = {}
 
 
 class Targets:
@@ -42,22 +49,30 @@ class Targets:
         self._sequence = -1
         self._static: set[str] = set()
         self._dynamic: dict[str, Upstream] = {}
-        self._tls: ssl.SSLContext | None = None
+        self._contexts: weakref.WeakValueDictionary[UpstreamTls, ssl.SSLContext]
+        self._contexts = weakref.WeakValueDictionary()
+        """By terms without their server name; as long as an upstream has them."""
+        self._usual: Tls | None = None
 
-    def prepared(self, target: Target) -> PreparedTarget:
-        """The prepared form; raises `BadTemplate` for a path or URL that cannot be one."""
+    def prepared(self, target: Target, terms: Mapping[str, UpstreamTls] = _NONE) -> PreparedTarget:
+        """The prepared form; `terms`: what targets name for TLS, by their key.
+
+        Raises `BadTemplate` for a path or URL that cannot be one, and for terms that OpenSSL does
+        not take.
+        """
         found = self._prepared.get(target)
         if found is None:
-            found = self._prepared[target] = self._prepare(target)
+            found = self._prepared[target] = self._prepare(target, terms)
             if found.upstream is not None:
                 self._users[found.upstream.key] += 1
         return found
 
-    def _prepare(self, target: Target) -> PreparedTarget:
+    def _prepare(self, target: Target, terms: Mapping[str, UpstreamTls]) -> PreparedTarget:
         upstream: Upstream | None
+        tls = self._tls(target.tls, terms) if target.tls else None
         match target:
             case ServiceTarget():
-                upstream = self._service(target)
+                upstream = self._service(target, tls)
                 url = UrlTemplate.of_path(target.path) if target.path else None
                 return PreparedTarget(
                     target.weight,
@@ -70,23 +85,21 @@ class Targets:
                 url = UrlTemplate.of_url(target.url)
                 if url.host_is_static:
                     static = url.render({}) if url.is_static else url.origin()
-                    upstream = self._address(static.scheme, static.host, static.port)
+                    upstream = self._address(static.scheme, static.host, static.port, tls)
                     self._static.add(upstream.key)
                     host = _host_line(static.authority)
                 else:
                     upstream, host = None, b""
-                return PreparedTarget(target.weight, upstream, host, url, target.append_path)
+                return PreparedTarget(target.weight, upstream, host, url, target.append_path, tls)
             case _:
                 assert_never(target)
 
-    def _service(self, target: ServiceTarget) -> Upstream:
-        key = f"{target.scheme}:service:{target.upstream}"
-        upstream = self._upstreams.get(
-            key,
-            tls=self._context() if target.scheme == "https" else None,
-            server_name=target.host.rpartition(":")[0] or target.host,
-            trusted=True,
+    def _service(self, target: ServiceTarget, tls: Tls | None) -> Upstream:
+        host = target.host.rpartition(":")[0] or target.host
+        upstream = self._upstream(
+            target.scheme, f"service:{target.upstream}", host, tls, trusted=True
         )
+        key = upstream.key
         known = self._services.setdefault(target.upstream, set())
         if key not in known:
             known.add(key)
@@ -94,9 +107,9 @@ class Targets:
         upstream.set_cluster_ip(_endpoint(target.cluster_ip))
         return upstream
 
-    def by_address(self, scheme: str, host: str, port: int) -> Upstream:
+    def by_address(self, scheme: str, host: str, port: int, tls: Tls | None = None) -> Upstream:
         """The upstream of a URL whose host a request chose; only so many are remembered."""
-        upstream = self._address(scheme, host, port)
+        upstream = self._address(scheme, host, port, tls)
         self._dynamic.pop(upstream.key, None)
         self._dynamic[upstream.key] = upstream
         if len(self._dynamic) > _MOST_DYNAMIC:
@@ -106,25 +119,41 @@ class Targets:
                 self._upstreams.drop(oldest)
         return upstream
 
-    def _address(self, scheme: str, host: str, port: int) -> Upstream:
+    def _address(self, scheme: str, host: str, port: int, tls: Tls | None) -> Upstream:
         # The dialer checks the resolved address when it connects.
         port = port or DEFAULT_PORTS[scheme]
-        upstream = self._upstreams.get(
-            f"{scheme}:url:{host}:{port}",
-            tls=self._context() if scheme == "https" else None,
-            server_name=host,
-            trusted=False,
-        )
+        upstream = self._upstream(scheme, f"url:{host}:{port}", host, tls, trusted=False)
         if upstream.sole is None:
             upstream.update((Endpoint(host=host, port=port),))
         return upstream
 
-    def _context(self) -> ssl.SSLContext:
-        if self._tls is None:
-            # AWS §3.22: certificates are verified against the system's authorities.
-            self._tls = ssl.create_default_context()
-            self._tls.set_alpn_protocols(["http/1.1"])
-        return self._tls
+    def _upstream(
+        self, scheme: str, place: str, host: str, tls: Tls | None, *, trusted: bool
+    ) -> Upstream:
+        """Of a scheme, a place and terms: connections of one are never those of another."""
+        if scheme != "https":
+            return self._upstreams.get(f"{scheme}:{place}", trusted=trusted)
+        if tls is None:
+            tls = self._usual = self._usual or Tls("", self._context(_USUAL), "")
+        key = f"{scheme}:{place}:{tls.key}" if tls.key else f"{scheme}:{place}"
+        name = tls.server_name or host
+        return self._upstreams.get(key, tls=tls.context, server_name=name, trusted=trusted)
+
+    def _tls(self, key: str, terms: Mapping[str, UpstreamTls]) -> Tls:
+        wanted = terms.get(key)
+        if wanted is None:
+            raise BadTemplate(f"TLS terms {key!r} are missing")
+        shared = msgspec.structs.replace(wanted, server_name="")
+        try:
+            return Tls(key, self._context(shared), wanted.server_name)
+        except Unusable as error:
+            raise BadTemplate(f"TLS to the backend: {error}") from None
+
+    def _context(self, terms: UpstreamTls) -> ssl.SSLContext:
+        context = self._contexts.get(terms)
+        if context is None:
+            context = self._contexts[terms] = client_context(terms)
+        return context
 
     def set_endpoints(self, endpoints: EndpointSet) -> bool:
         """Take a newer set; False when it is older than what is known.

@@ -1,9 +1,8 @@
 """TLS between a socket and a client connection, its context chosen by the client's first message.
 
 Made by `http/listeners.py` for each accepted connection; protocol of the socket's transport and
-transport of `http/connection.py`. Neither loop's own TLS will do: both keep alerts to themselves,
-report nothing unsent while megabytes are, and cut slow readers when closing. Promises: what is
-unsent, paused or closed is so as without TLS; a client that is refused is told why by an alert.
+transport of `http/connection.py`. Promises: what `effects/tls_bytes.py` promises; a client that is
+refused is told why by an alert.
 """
 
 from __future__ import annotations
@@ -16,26 +15,24 @@ from portico_dataplane.core import client_hello
 from portico_dataplane.core.client_hello import ClientHello, Unread
 from portico_dataplane.core.tls_facts import TlsFacts, client_certificate
 from portico_dataplane.effects.certificates import Refused
+from portico_dataplane.effects.tls_bytes import (
+    ENDED,
+    HANDSHAKE,
+    HELLO,
+    OPEN,
+    QUEUED,
+    RECORD,
+    TlsBytes,
+)
 from portico_dataplane.http.alerts import Alert, Cause, answer_to, cause_of, words
 
 if TYPE_CHECKING:
     from portico_dataplane.http.deadlines import Slot
     from portico_dataplane.http.handshakes import Handshakes
 
-_RECORD: Final = 16_384
-_SLICE: Final = 65_536
-"""Bytes that pass OpenSSL's buffers at once: they keep the size of the largest, per connection."""
-_HELD: Final = client_hello.MOST_BYTES + _RECORD
+_HELD: Final = client_hello.MOST_BYTES + RECORD
 """Bytes behind a hello that waits for its turn; then reading pauses."""
 _LINGER_S: Final = 2.0
-
-# What a connection is at.
-_HELLO: Final = 0
-_QUEUED: Final = 1
-_HANDSHAKE: Final = 2
-_OPEN: Final = 3
-_ENDED: Final = 4
-"""Whatever still comes is dropped."""
 
 
 class Origin(NamedTuple):
@@ -46,26 +43,19 @@ class Origin(NamedTuple):
     """The one the client reached."""
 
 
-class TlsStream(asyncio.Transport, asyncio.Protocol):
+class TlsStream(TlsBytes):
     """One connection: ciphertext on one side, a client connection on the other."""
 
     def __init__(self, handshakes: Handshakes, origin: Origin | None = None) -> None:
         super().__init__()
         self._handshakes = handshakes
         self._origin = origin
-        self._incoming = ssl.MemoryBIO()
-        self._outgoing = ssl.MemoryBIO()
-        self._phase = _HELLO
+        self._phase = HELLO
+        self._loop = handshakes.loop
         self._held = b""
         """Not given to OpenSSL yet."""
         self._hello: ClientHello | None = None
-        self._inner: asyncio.Protocol | None = None
-        self._paused = False
-        self._closing = False
         self._slot: Slot = set()
-
-    _raw: asyncio.Transport
-    _tls: ssl.SSLObject
 
     # --- asyncio.Protocol: the socket's side --------------------------------------------------
 
@@ -78,14 +68,14 @@ class TlsStream(asyncio.Transport, asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         phase = self._phase
-        if phase == _OPEN:
+        if phase == OPEN:
             self._feed(data)
-        elif phase == _HANDSHAKE:
+        elif phase == HANDSHAKE:
             self._incoming.write(data)
             self._shake()
-        elif phase != _ENDED:
+        elif phase != ENDED:
             self._held += data
-            if phase == _HELLO:
+            if phase == HELLO:
                 self._look()
             elif len(self._held) > _HELD:
                 self._raw.pause_reading()
@@ -93,32 +83,26 @@ class TlsStream(asyncio.Transport, asyncio.Protocol):
     def eof_received(self) -> bool:
         # Without a close_notify too: HTTP's own framing says what is complete.
         inner = self._inner
-        if inner is not None and self._phase == _OPEN:
+        if inner is not None and self._phase == OPEN:
             inner.eof_received()
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
-        phase, self._phase = self._phase, _ENDED
+        phase, self._phase = self._phase, ENDED
         self._closing = True
         self._slot.discard(self)
         inner, self._inner = self._inner, None
         if inner is not None:
             self._handshakes.open -= 1
             inner.connection_lost(exc)
-        elif phase != _ENDED:
+        elif phase != ENDED:
             self._handshakes.failed(self, Cause.CLOSED)
-
-    def pause_writing(self) -> None:
-        if self._inner is not None:
-            self._inner.pause_writing()
-
-    def resume_writing(self) -> None:
-        if self._inner is not None:
-            self._inner.resume_writing()
+        else:
+            self._handshakes.gone(self)
 
     def on_deadline(self) -> None:
         """The handshake, or the end of one that failed, took too long."""
-        if self._phase == _ENDED:
+        if self._phase == ENDED:
             self._raw.abort()
         else:
             self._fail(Cause.TIMEOUT, None)
@@ -140,7 +124,7 @@ class TlsStream(asyncio.Transport, asyncio.Protocol):
         hello = client_hello.read(self._held)
         if isinstance(hello, ClientHello):
             self._hello = hello
-            self._phase = _QUEUED
+            self._phase = QUEUED
             self._handshakes.enqueue(self)
         elif hello is not Unread.INCOMPLETE:
             if hello is Unread.NOT_TLS:
@@ -150,7 +134,7 @@ class TlsStream(asyncio.Transport, asyncio.Protocol):
     def begin(self) -> None:
         """Its turn to be answered."""
         hello = self._hello
-        if self._phase != _QUEUED or hello is None:
+        if self._phase != QUEUED or hello is None:
             return  # it left while it waited
         if hello.protocols and b"http/1.1" not in hello.protocols:
             # RFC 7301 §3.2; to go on would answer HTTP/2 with HTTP/1.1.
@@ -161,7 +145,7 @@ class TlsStream(asyncio.Transport, asyncio.Protocol):
             self._fail(*answer_to(context, hello))
             return
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
-        self._phase = _HANDSHAKE
+        self._phase = HANDSHAKE
         held, self._held = self._held, b""
         self._incoming.write(held)
         if len(held) > _HELD:
@@ -182,7 +166,7 @@ class TlsStream(asyncio.Transport, asyncio.Protocol):
 
     def _open(self) -> None:
         self._slot.discard(self)
-        self._phase = _OPEN
+        self._phase = OPEN
         self._inner = inner = self._handshakes.opened(self, self._facts())
         inner.connection_made(self)
         if self._incoming.pending:
@@ -206,11 +190,11 @@ class TlsStream(asyncio.Transport, asyncio.Protocol):
         """Count, tell, and read on for a moment: to close with unread bytes is a reset, which
         may destroy the alert."""
         self._handshakes.failed(self, cause, reason)
-        self._phase = _ENDED
+        self._phase = ENDED
         self._closing = True
         self._held = b""
         self._slot.discard(self)
-        if cause in (Cause.OVERLOAD, Cause.TIMEOUT):
+        if cause in (Cause.OVERLOAD, Cause.TIMEOUT) or not self._handshakes.may_linger(self):
             self._raw.abort()
             return
         if alert is not None:
@@ -220,161 +204,11 @@ class TlsStream(asyncio.Transport, asyncio.Protocol):
         self._raw.resume_reading()
         self._slot = self._handshakes.wait(self, _LINGER_S)
 
-    # --- bytes --------------------------------------------------------------------------------
-
-    def _feed(self, data: bytes) -> None:
-        if len(data) <= _SLICE:
-            self._incoming.write(data)
-            self._read()
-            return
-        view = memoryview(data)
-        for start in range(0, len(data), _SLICE):
-            self._incoming.write(view[start : start + _SLICE])
-            self._read()
-
-    def _read(self) -> None:
-        """Hand on what can be decrypted."""
-        tls, incoming = self._tls, self._incoming
-        data = b""
-        ended = False
-        try:
-            while not self._paused and self._phase == _OPEN:
-                piece = tls.read(_RECORD)
-                if not piece:  # close_notify
-                    ended = True
-                    break
-                data = data + piece if data else piece
-                if not incoming.pending and not tls.pending():
-                    break  # instead of asking once more only to be told by an exception
-        except ssl.SSLWantReadError:
-            pass
-        except ssl.SSLError:
-            self._flush()
-            self._raw.abort()
-            return
-        if self._outgoing.pending:
-            self._flush()
-        inner = self._inner
-        if inner is None:
-            return
-        if data:
-            inner.data_received(data)
-        if ended:
-            inner.eof_received()
-            self.close()
-
-    def _flush(self) -> None:
-        if self._outgoing.pending:
-            self._raw.write(self._outgoing.read())
-
-    def _say_goodbye(self) -> None:
-        """close_notify, once; nothing is read any more."""
-        if self._phase == _OPEN:
-            self._phase = _ENDED
-            try:
-                self._tls.unwrap()
-            except ssl.SSLError:
-                pass  # it waits for the client's, or the client broke the rules
-            self._flush()
-
-    # --- asyncio.Transport: the client connection's side --------------------------------------
-
-    def write(self, data: bytes | bytearray | memoryview) -> None:
-        """Encrypt and send."""
-        if self._phase != _OPEN or not data:
-            return
-        outgoing = self._outgoing
-        try:
-            if len(data) <= _SLICE:
-                self._tls.write(data)
-                self._raw.write(outgoing.read())
-                return
-            view = memoryview(data)
-            pieces = []
-            for start in range(0, len(data), _SLICE):
-                self._tls.write(view[start : start + _SLICE])
-                pieces.append(outgoing.read())
-            self._raw.write(b"".join(pieces))
-        except ssl.SSLError:
-            self._raw.abort()
-
-    def writelines(self, list_of_data: Any) -> None:
-        """As one write."""
-        self.write(b"".join(list_of_data))
-
-    def can_write_eof(self) -> bool:
-        """Whether `write_eof` may be called."""
-        return self._raw.can_write_eof()
-
-    def write_eof(self) -> None:
-        """Say that no more comes, and drop what does (lingering close)."""
-        self._say_goodbye()
-        self._raw.write_eof()
-
-    def close(self) -> None:
-        """Send what is written, then close."""
-        if not self._closing:
-            self._closing = True
-            self._say_goodbye()
-            self._raw.close()
-
-    def abort(self) -> None:
-        """Close now."""
-        self._closing = True
-        self._raw.abort()
-
-    def is_closing(self) -> bool:
-        """Whether `close` or `abort` was called, or the socket is gone."""
-        return self._closing or self._raw.is_closing()
-
-    def pause_reading(self) -> None:
-        """Nothing is handed on for now."""
-        self._paused = True
-        self._raw.pause_reading()
-
-    def resume_reading(self) -> None:
-        """Hand on again, what is here first."""
-        self._paused = False
-        self._raw.resume_reading()
-        if self._phase == _OPEN and (self._incoming.pending or self._tls.pending()):
-            self._handshakes.loop.call_soon(self._go_on)
-
-    def _go_on(self) -> None:
-        if self._phase == _OPEN and not self._paused:
-            self._read()
-
-    def is_reading(self) -> bool:
-        """Whether bytes are handed on."""
-        return not self._paused and not self._closing
-
-    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
-        """Somebody else reads from here on."""
-        self._inner = cast("asyncio.Protocol", protocol)
-
-    def get_protocol(self) -> asyncio.BaseProtocol:
-        """Who reads."""
-        return self if self._inner is None else self._inner
-
-    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
-        """Of the socket: nothing is kept here."""
-        self._raw.set_write_buffer_limits(high, low)
-
-    def get_write_buffer_size(self) -> int:
-        """Bytes that the socket has not taken."""
-        return self._raw.get_write_buffer_size()
-
-    def get_write_buffer_limits(self) -> tuple[int, int]:
-        """Of the socket."""
-        return self._raw.get_write_buffer_limits()
+    # --- asyncio.Transport: what differs ------------------------------------------------------
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         """The socket's, with the client's own ends where a load balancer told them."""
-        if name in ("ssl_object", "sslcontext", "cipher") and self._phase >= _HANDSHAKE:
-            tls = getattr(self, "_tls", None)
-            if tls is None or name == "ssl_object":
-                return tls
-            return tls.context if name == "sslcontext" else tls.cipher()
-        found = self._raw.get_extra_info(name, default)
+        found = super().get_extra_info(name, default)
         if self._origin is not None and isinstance(found, tuple):
             if name == "peername":
                 return (self._origin.source, 0)

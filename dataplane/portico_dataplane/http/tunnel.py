@@ -27,7 +27,9 @@ class Tunnel:
     def __init__(self, exchange: Exchange, connection: UpstreamConnection) -> None:
         self._exchange = exchange
         self._connection = connection
-        self._stall = Stall(connection.transport, exchange.gateway.settings.write_timeout_s)
+        settings = exchange.gateway.settings
+        rate = settings.min_write_rate
+        self._stall = Stall(connection.transport, settings.write_timeout_s, rate)
         self._slot: Slot | None = None
 
     def begin(self, head: bytes) -> None:

@@ -12,6 +12,7 @@ import re
 from typing import TYPE_CHECKING, Final, Protocol, cast
 
 from portico_dataplane.effects.dialer import DialError
+from portico_dataplane.effects.tls_client import NoTls
 from portico_dataplane.http.body import ChunkedBody, MalformedBody
 from portico_dataplane.http.upstream_head import CHUNKED, KNOWN, AnswerHead, read_answer
 
@@ -83,6 +84,7 @@ class UpstreamConnection(asyncio.Protocol):
         "keep_alive",
         "left",
         "received",
+        "refused",
         "reused",
         "transport",
         "user",
@@ -97,6 +99,8 @@ class UpstreamConnection(asyncio.Protocol):
         self.user: UpstreamUser | None = None
         self.closed = False
         self.reused = False
+        self.refused = False
+        """The backend does not take the certificate that was shown, or that none was."""
         self.received = False
         """Whether any byte of the current answer came."""
         self.idle_since = 0.0
@@ -130,8 +134,12 @@ class UpstreamConnection(asyncio.Protocol):
         self.user = None
         if self.closed:
             return
-        if self.keep_alive and self._state == _IDLE:
+        if not self.reused:
             self.reused = True
+            tls = self._pool.tls
+            if tls is not None:
+                tls.learn(self.transport)
+        if self.keep_alive and self._state == _IDLE:
             if self._held:
                 self.hold(False)  # the client was behind; the next one must not wait for it
             self._pool.give_back(self)
@@ -314,6 +322,8 @@ class UpstreamConnection(asyncio.Protocol):
             return
         self.closed = True
         self._pool.lost(self)
+        if isinstance(exc, NoTls):
+            self.refused = not exc.lost
         if user is not None:
             user.on_upstream_lost(str(exc) if exc else "the backend closed the connection")
 

@@ -7,6 +7,7 @@ parsed per request: targets, templates and mappings are ready objects. No I/O.
 from __future__ import annotations
 
 import re
+import ssl
 from collections.abc import Callable
 from typing import Final, NamedTuple
 from urllib.parse import unquote_plus, unquote_to_bytes
@@ -42,8 +43,20 @@ _NEVER_MAPPED: Final = frozenset(
 _TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _HEADER_VALUE: Final = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
 
-UpstreamOf = Callable[[str, str, int], Upstream]
-"""(scheme, host, port) to the upstream of a URL whose host is only known per request."""
+
+class Tls(NamedTuple):
+    """How TLS is spoken to a target."""
+
+    key: str
+    """In the contract; connections are shared by it."""
+    context: ssl.SSLContext
+    """Whom to trust and what to show."""
+    server_name: str
+    """To ask for and to look for; empty: the host."""
+
+
+UpstreamOf = Callable[[str, str, int, Tls | None], Upstream]
+"""(scheme, host, port, TLS) to the upstream of a URL whose host is only known per request."""
 
 
 class Unforwardable(Exception):
@@ -61,6 +74,8 @@ class PreparedTarget(NamedTuple):
     url: UrlTemplate | None
     """Path and query; None: the client's own."""
     append_path: bool
+    tls: Tls | None = None
+    """None: as usual."""
 
 
 class Destination(NamedTuple):
@@ -174,7 +189,7 @@ class HttpForward:
         path = _joined(path or "/", [url.query, mapped, request.query])
         if target.upstream is not None:
             return Destination(target.upstream, target.host_line, path)
-        upstream = self._upstream_of(url.scheme, url.host, url.port)
+        upstream = self._upstream_of(url.scheme, url.host, url.port, target.tls)
         return Destination(upstream, f"Host: {url.authority}\r\n".encode("ascii"), path)
 
     def head(

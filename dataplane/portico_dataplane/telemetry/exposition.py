@@ -23,7 +23,14 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from portico_dataplane.telemetry.meters import LATENCY_BOUNDS_MS, Series, read
-from portico_dataplane.telemetry.readings import HANDSHAKES, PREFACES, ProcessReading, Scrape
+from portico_dataplane.telemetry.readings import (
+    CONNECTIONS,
+    HANDSHAKES,
+    PREFACES,
+    SHED,
+    ProcessReading,
+    Scrape,
+)
 
 _OPENMETRICS: Final = "application/openmetrics-text; version=1.0.0"
 _LE: Final = (*(repr(bound / 1000) for bound in LATENCY_BOUNDS_MS), "+Inf")
@@ -50,6 +57,8 @@ _COUNTERS: Final = {
 _LABELLED: Final = {
     HANDSHAKES: ("result", "TLS handshakes: completed, or why they failed."),
     PREFACES: ("cause", "Connections without a PROXY header from a trusted address."),
+    CONNECTIONS: ("cause", "Connections turned away: too many of one client, or in total."),
+    SHED: ("cause", "Requests answered 503 because the worker, or a share of it, is full."),
 }
 
 

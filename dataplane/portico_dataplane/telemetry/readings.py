@@ -21,6 +21,8 @@ from portico_dataplane.telemetry.meters import Series, merge
 SUPERVISOR: Final = "supervisor"
 HANDSHAKES: Final = "tls_handshakes"
 PREFACES: Final = "proxy_protocol_refused"
+CONNECTIONS: Final = "connections_refused"
+SHED: Final = "requests_shed"
 """Counters with a label: `tls_handshakes.completed`, `proxy_protocol_refused.untrusted`."""
 
 

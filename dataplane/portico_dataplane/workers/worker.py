@@ -47,6 +47,7 @@ from portico_dataplane.workers.channel import (
     Units,
     orders,
 )
+from portico_dataplane.workers.descriptors import fitting
 from portico_ir.codec import decode_endpoints, decode_manifest
 from portico_ir.model import Snapshot
 
@@ -156,7 +157,7 @@ class Worker:
         self._sockets = [socket.socket(fileno=fd) for fd in order.sockets]
         self._meters = StageMeters(settings.max_label_sets)
         self._gateway = Gateway(
-            settings,
+            fitting(settings),
             meters=self._meters,
             lines=self._lines,
             ask=lambda asks: self._send(Asks(asks)),

@@ -18,7 +18,8 @@ from portico_compiler.manifests.shapes import FunctionEndpoint
 from portico_compiler.problems import ObjectRef, Problem, Reason
 from portico_compiler.routekeys import RouteKey
 from portico_compiler.world import Settings
-from portico_ir.model import ApiKind, Broken
+from portico_ir import codec
+from portico_ir.model import ApiKind, Broken, UpstreamTls
 
 PLACEHOLDER = "0"
 """Value of every stage variable while there is no stage to say better."""
@@ -79,6 +80,10 @@ class Scope:
         """Services in use."""
         self.uses_variables = False
         """Another stage may get another integration."""
+        self.tls = UpstreamTls()
+        """How TLS is spoken to what the route calls."""
+        self.asks_for_tls = False
+        """The route says whom to trust or what to show, so TLS it must be."""
         self._inventory = inventory
         self._variables = variables
 
@@ -107,6 +112,20 @@ class Scope:
         if referrer.namespace != target.namespace:
             self._note(("grants", target.namespace))
         return self._inventory.permits(referrer, group, target)
+
+    def depends_on(self, *key: str) -> None:
+        """A lookup that was made elsewhere: `Inventory.token` knows such keys."""
+        self._note(key)
+
+    def today(self) -> str:
+        """`YYYYMMDD`, or empty where no day is known; another one tomorrow."""
+        self._note(("today",))
+        return self.settings.today
+
+    @property
+    def tls_key(self) -> str:
+        """What targets have for `tls`."""
+        return "" if self.tls == UpstreamTls() else codec.tls_key(self.tls)
 
     def _note(self, key: Hashable) -> None:
         self.needs[key] = self._inventory.token(key)

@@ -20,6 +20,7 @@ from portico_ir.model import Broken, ServiceTarget, UrlTarget
 from portico_ir.targets import DEFAULT_PORTS
 
 Scheme = Literal["http", "https"]
+TLS_FIELD = "spec.integration.tlsConfig"
 
 # Printable ASCII without what RFC 3986 leaves out and without the fragment.
 _PATH = re.compile(r"/[!$%&'()*+,\-./0-9:;=?@A-Z\[\]_a-z~]*\Z")
@@ -39,7 +40,11 @@ def url_target(
         # What stands before an @ is not for statuses and logs.
         shown = repr(url) if "@" not in url else "the URL"
         return scope.broken(field, Reason.INVALID_ADDRESS, f"{shown} {fault}")
-    return UrlTarget(url=url, append_path=append_path)
+    secure = url.lower().startswith("https:")
+    if scope.asks_for_tls and not secure:
+        message = f"asks for TLS, and {field} is not an https:// URL"
+        return scope.broken(TLS_FIELD, Reason.INVALID_COMBINATION, message)
+    return UrlTarget(url=url, append_path=append_path, tls=scope.tls_key if secure else "")
 
 
 def service_target(
@@ -70,16 +75,20 @@ def service_target(
         return scope.broken(f"{field}.path", Reason.INVALID_ADDRESS, message)
     upstream = Upstream(ref.namespace, ref.name, port)
     scope.upstreams.add(upstream)
+    # AWS §4.3: plain HTTP unless tlsConfig is given.
+    wanted: Scheme = "https" if scope.asks_for_tls else service.scheme
+    scheme = _scheme(wanted, backend)
     host = f"{ref.name}.{ref.namespace}.svc.cluster.local"
-    plain = port == DEFAULT_PORTS[service.scheme] or not isinstance(port, int)
+    plain = port == DEFAULT_PORTS[wanted] or not isinstance(port, int)
     return ServiceTarget(
         upstream=upstream.id,
         host=host if plain else f"{host}:{port}",
-        scheme=_scheme(service, backend),
+        scheme=scheme,
         path=path,
         append_path=append_path,
         weight=weight,
         cluster_ip=_cluster_ip(found, port, scope),
+        tls=scope.tls_key if scheme == "https" else "",
     )
 
 
@@ -120,10 +129,10 @@ def service_port(service: core.Service, port: int | str) -> core.ServicePort | N
     return None
 
 
-def _scheme(service: ServiceRef, backend: str | None) -> Scheme:
+def _scheme(wanted: Scheme, backend: str | None) -> Scheme:
     """A local backend says itself how it is spoken to."""
     if backend is None:
-        return service.scheme
+        return wanted
     return "https" if backend.lower().startswith("https:") else "http"
 
 

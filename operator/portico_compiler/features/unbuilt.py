@@ -103,10 +103,6 @@ FIELDS: Mapping[str, tuple[Row, ...]] = {
         Row("spec.routeResponseSelectionExpression", LISTED),
         Row("spec.routeResponses", LISTED),
         Row("spec.modelSelectionExpression", LISTED),
-        Row("spec.integration.tlsConfig.serverNameToVerify", RESTRICTS),
-        Row("spec.integration.tlsConfig.caRef", RESTRICTS),
-        Row("spec.integration.tlsConfig.clientCertificateRef", RESTRICTS),
-        Row("spec.integration.tlsConfig.insecureSkipVerification", LISTED),
         # AWS §4.6: may set headers that a backend trusts.
         Row("spec.integration.requestParameters", RESTRICTS, when=_of_http_api),
         Row("spec.integration.responseParameters", LISTED, when=_of_http_api),

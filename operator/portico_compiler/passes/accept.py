@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from portico_compiler import routekeys, validation
+from portico_compiler.edits import other
 from portico_compiler.features import unbuilt
 from portico_compiler.inventory import Document
 from portico_compiler.manifests import access, routes, stages
@@ -19,26 +20,26 @@ from portico_compiler.world import Object
 
 def accept(objects: Sequence[Object], memo: Memo) -> list[Document]:
     """A Document for each object; the same one while the object's version is the same."""
-    before = memo.shelf("accepted")
-    documents = _in_place(objects, before.get("all"), memo)
+    shelf = memo.shelf("accepted")
+    before: tuple[Sequence[Object], list[Document]] | None = shelf.get("all")
+    documents = None if before is None else _in_place(objects, *before, memo)
     if documents is None:
         documents = [_document(object_, memo) for object_ in objects]
-    before.keep("all", documents)
+    shelf.keep("all", (objects, documents))
     return documents
 
 
 def _in_place(
-    objects: Sequence[Object], before: list[Document] | None, memo: Memo
+    objects: Sequence[Object], before: Sequence[Object], known: list[Document], memo: Memo
 ) -> list[Document] | None:
     """The same for a World in which no object went and those of before stand where they stood:
     nine edits of ten thousand. None for any other."""
-    if before is None or len(objects) < len(before):
+    if len(objects) < len(before):
         return None
-    documents = before.copy()
-    pairs = enumerate(zip(before, objects, strict=False))
-    edited = [index for index, (known, object_) in pairs if known.object is not object_]
-    if any(documents[index].ref != objects[index].ref for index in edited):
+    edited = other(before, objects)
+    if any(before[index].ref != objects[index].ref for index in edited):
         return None
+    documents = known.copy()
     for index in edited:
         documents[index] = _document(objects[index], memo)
     documents += [_document(object_, memo) for object_ in objects[len(before) :]]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from portico_compiler.features.unbuilt import Effect
@@ -21,6 +22,8 @@ from portico_ir.model import ApiKind
 _HOST = re.compile(
     r"(?!.{254})[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?(\.[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)*\Z"
 )
+_REMEMBERED = 4096
+"""Names of APIs and Stages that are asked for again in each compile."""
 _ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789"
 _KINDS = {"RestApi": ApiKind.REST, "HttpApi": ApiKind.HTTP, "WebSocketApi": ApiKind.WEBSOCKET}
 
@@ -113,12 +116,16 @@ def class_of(document: Document) -> str | None:
 
 def host_of(ref: ObjectRef, base: ClassGround) -> str:
     """Host of an API's default endpoint."""
-    values = {"api": ref.name, "namespace": ref.namespace, "baseDomain": base.base_domain}
-    return re.sub(
-        r"\{(api|namespace|baseDomain)\}", lambda m: values[m[1]], base.address_template
-    ).lower()
+    return _host(ref.name, ref.namespace, base.base_domain, base.address_template)
 
 
+@lru_cache(_REMEMBERED)
+def _host(name: str, namespace: str, base_domain: str, template: str) -> str:
+    values = {"api": name, "namespace": namespace, "baseDomain": base_domain}
+    return re.sub(r"\{(api|namespace|baseDomain)\}", lambda m: values[m[1]], template).lower()
+
+
+@lru_cache(_REMEMBERED)
 def identity(text: str) -> str:
     """Ten characters [a-z0-9] from SHA-256 (design.md §3, Identities)."""
     number = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8])

@@ -17,19 +17,28 @@ from portico_compiler.passes.apis import class_of
 from portico_compiler.passes.gateway import Ground
 from portico_compiler.problems import ObjectRef
 
+NOBODY: Mapping[ObjectRef, str] = {}
+DECIDING = frozenset({*API_KINDS, "PorticoClass"})
+"""An edit of these may move other objects to another class."""
 
-def class_names(documents: Iterable[Document], ground: Ground) -> Mapping[ObjectRef, str]:
-    """Object to name of its class."""
+
+def class_names(
+    documents: Iterable[Document], ground: Ground, others: Mapping[ObjectRef, str] = NOBODY
+) -> dict[ObjectRef, str]:
+    """Object to name of its class.
+
+    `others`: those of all other objects, where these are neither APIs nor classes."""
     ours = [document for document in documents if KINDS[document.ref.kind].ours]
-    apis = {d.ref: _named(class_of(d), ground) for d in ours if d.ref.kind in API_KINDS}
+    own = {d.ref: _named(class_of(d), ground) for d in ours if d.ref.kind in API_KINDS}
+    apis = others or own
     usual = _named(None, ground)
     found: dict[ObjectRef, str] = {}
     for document in ours:
         ref = document.ref
         if ref.kind == "PorticoClass":
             found[ref] = ref.name
-        elif ref in apis:
-            found[ref] = apis[ref]
+        elif ref in own:
+            found[ref] = own[ref]
         else:
             # What takes part in no API is the platform's, as long as nothing says otherwise.
             api = document.api or _api_of(document)

@@ -1,8 +1,9 @@
-"""Certificates and truststores that DomainNames name: from Secrets and ConfigMaps to PEM.
+"""Certificates and truststores that objects name: from Secrets and ConfigMaps to PEM.
 
-Called by the pass of domain units; memoised by version of what holds them. Promises: a certificate
-and its key fit, and OpenSSL takes them; what clients will not like of it (its time, its names) is
-told and served all the same, as nginx and AWS do; a truststore holds certificates and nothing else.
+Called by the passes of domain units and of TLS to backends; memoised by version of what holds them.
+Promises: a certificate and its key fit, and OpenSSL takes them; what the other side will not like
+of it (its time, its names) is told and served all the same, as nginx and AWS do; a truststore holds
+certificates and nothing else.
 """
 
 from __future__ import annotations
@@ -38,54 +39,61 @@ class Unusable(NamedTuple):
     """In a few words; a Problem says more."""
 
 
+class Reader(NamedTuple):
+    """Who reads, on behalf of which field."""
+
+    referrer: ObjectRef
+    """The object."""
+    field: str
+    """Its field."""
+    inventory: Inventory
+    """What there is."""
+    problems: list[Problem]
+    """Where faults go."""
+    memo: Memo
+    """What was read before,"""
+    shelf: str
+    """and where that is."""
+
+
 class _Known(NamedTuple, Generic[T]):
     holder: Document
     made: T
 
 
 def certificate_of(
-    referrer: ObjectRef,
-    reference: Ref,
-    hosts: Iterable[str],
-    today: str,
-    inventory: Inventory,
-    problems: list[Problem],
-    memo: Memo,
+    reader: Reader, reference: Ref, hosts: Iterable[str], today: str
 ) -> Certificate | Unusable:
-    """What a domain shows; `today` is `YYYYMMDD`, or empty where no day is known."""
-    secret = secret_of(referrer, reference, CERTIFICATE_FIELD, inventory, problems)
+    """What is shown; `today` is `YYYYMMDD`, or empty where no day is known."""
+    referrer, field, problems = reader.referrer, reader.field, reader.problems
+    secret = secret_of(referrer, reference, field, reader.inventory, problems)
     if secret is None:
         return Unusable("its certificate is not there")
-    pair: pem.Pair | str = _remembered(memo.shelf("certificates"), secret, _pair)
+    pair: pem.Pair | str = _remembered(reader.memo.shelf(reader.shelf), secret, _pair)
     if isinstance(pair, str):
         message = f"{secret.ref}: {pair}"
-        field = CERTIFICATE_FIELD
         problems.append(Problem(referrer, field, Reason.CERTIFICATE_INVALID, message))
         return Unusable("its certificate cannot be used")
-    _warn(referrer, secret.ref, pair, tuple(hosts), today, problems)
+    _warn(reader, secret.ref, pair, tuple(hosts), today)
     return pair.certificate
 
 
-def truststore_of(
-    referrer: ObjectRef,
-    reference: Ref,
-    inventory: Inventory,
-    problems: list[Problem],
-    memo: Memo,
-) -> MutualTls | Unusable:
-    """Whom a domain's clients must be vouched for by."""
-    holder = _holder(referrer, reference, inventory, problems)
+def truststore_of(reader: Reader, reference: Ref) -> MutualTls | Unusable:
+    """Whom the other side must be vouched for by."""
+    referrer, field, problems = reader.referrer, reader.field, reader.problems
+    holder = _holder(reader, reference)
     if holder is None:
         return Unusable("its truststore is not there")
-    found: pem.Authorities | str = _remembered(memo.shelf("truststores"), holder, _authorities)
+    shelf = reader.memo.shelf(reader.shelf)
+    found: pem.Authorities | str = _remembered(shelf, holder, _authorities)
     if isinstance(found, str):
         message = f"{holder.ref}: {found}"
-        problems.append(Problem(referrer, TRUSTSTORE_FIELD, Reason.CERTIFICATE_INVALID, message))
+        problems.append(Problem(referrer, field, Reason.CERTIFICATE_INVALID, message))
         return Unusable("its truststore cannot be used")
     for fault in found.ignored:
         message = f"{holder.ref}: {fault}; it vouches for nobody"
         reason = Reason.AUTHORITY_IGNORED
-        problems.append(Problem(referrer, TRUSTSTORE_FIELD, reason, message, Severity.WARNING))
+        problems.append(Problem(referrer, field, reason, message, Severity.WARNING))
     return MutualTls(authorities=found.text)
 
 
@@ -111,10 +119,9 @@ def _pair(secret: Document) -> pem.Pair | str:
     return pem.pair(chain, key)
 
 
-def _holder(
-    referrer: ObjectRef, reference: Ref, inventory: Inventory, problems: list[Problem]
-) -> Document | None:
+def _holder(reader: Reader, reference: Ref) -> Document | None:
     """The Secret of that name, or else the ConfigMap."""
+    referrer, field, inventory, problems = reader[:4]
     places = [
         referred(referrer, kind, reference.namespace, reference.name)
         for kind in ("Secret", "ConfigMap")
@@ -126,7 +133,7 @@ def _holder(
             f"no ReferenceGrant in {places[0].namespace} allows a reference to a Secret or "
             f"ConfigMap {name}"
         )
-        problems.append(Problem(referrer, TRUSTSTORE_FIELD, Reason.REF_NOT_PERMITTED, message))
+        problems.append(Problem(referrer, field, Reason.REF_NOT_PERMITTED, message))
         return None
     for place in allowed:
         find = inventory.secret if place.kind == "Secret" else inventory.config_map
@@ -135,7 +142,7 @@ def _holder(
             return found
     kinds = " and no ".join(place.kind for place in allowed)
     message = f"there is no {kinds} {name}"
-    problems.append(Problem(referrer, TRUSTSTORE_FIELD, Reason.REF_NOT_FOUND, message))
+    problems.append(Problem(referrer, field, Reason.REF_NOT_FOUND, message))
     return None
 
 
@@ -153,16 +160,12 @@ def _authorities(holder: Document) -> pem.Authorities | str:
 
 
 def _warn(
-    referrer: ObjectRef,
-    secret: ObjectRef,
-    pair: pem.Pair,
-    hosts: tuple[str, ...],
-    today: str,
-    problems: list[Problem],
+    reader: Reader, secret: ObjectRef, pair: pem.Pair, hosts: tuple[str, ...], today: str
 ) -> None:
     def warn(reason: Reason, text: str) -> None:
         message = f"{secret}: {text}"
-        problems.append(Problem(referrer, CERTIFICATE_FIELD, reason, message, Severity.WARNING))
+        problem = Problem(reader.referrer, reader.field, reason, message, Severity.WARNING)
+        reader.problems.append(problem)
 
     if today:
         year, month, date = int(today[:4]), int(today[4:6]), int(today[6:])

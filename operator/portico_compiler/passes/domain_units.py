@@ -17,7 +17,14 @@ from portico_compiler.features.tls_policies import tls_policy
 from portico_compiler.inventory import Document, Inventory
 from portico_compiler.memo import Memo
 from portico_compiler.passes.api_mappings import Apis, api_mappings
-from portico_compiler.passes.certificates import Unusable, certificate_of, truststore_of
+from portico_compiler.passes.certificates import (
+    CERTIFICATE_FIELD,
+    TRUSTSTORE_FIELD,
+    Reader,
+    Unusable,
+    certificate_of,
+    truststore_of,
+)
 from portico_compiler.passes.domains import DomainClaims, DomainPlan, Labels
 from portico_compiler.passes.routing_rules import routing_rules
 from portico_compiler.passes.shards import Encoded
@@ -150,16 +157,16 @@ class DomainUnits:
         mutual: MutualTls | None = None
         memo, today = self._memo, self._settings.today
         if spec.certificate_ref is not None:
-            shown = certificate_of(
-                ref, spec.certificate_ref, plan.hosts, today, inventory, problems, memo
-            )
+            reader = Reader(ref, CERTIFICATE_FIELD, inventory, problems, memo, "certificates")
+            shown = certificate_of(reader, spec.certificate_ref, plan.hosts, today)
             if isinstance(shown, Unusable):
                 broken = broken or shown.why
             elif today:  # Without a day nothing of a Secret goes into a snapshot.
                 certificate = shown
         if spec.mutual_tls_authentication is not None:
             reference = spec.mutual_tls_authentication.truststore_ref
-            trusted = truststore_of(ref, reference, inventory, problems, memo)
+            reader = Reader(ref, TRUSTSTORE_FIELD, inventory, problems, memo, "truststores")
+            trusted = truststore_of(reader, reference)
             if isinstance(trusted, Unusable):
                 broken = broken or trusted.why
             else:

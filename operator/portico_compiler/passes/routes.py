@@ -21,11 +21,13 @@ from portico_compiler.memo import Memo
 from portico_compiler.passes import authorizers
 from portico_compiler.passes.apis import identity
 from portico_compiler.passes.authorizers import Authorization
+from portico_compiler.passes.upstream_tls import settle_tls
 from portico_compiler.problems import Problem
 from portico_compiler.routekeys import RouteKey
 from portico_compiler.world import Settings
 from portico_ir import codec
 from portico_ir.access import Authorizer
+from portico_ir.integrations import targets_of
 from portico_ir.model import (
     ApiKind,
     Broken,
@@ -35,6 +37,7 @@ from portico_ir.model import (
     Match,
     RestSegments,
     Route,
+    UpstreamTls,
 )
 from portico_ir.policies import FailClosed, PolicySpec, RequireKey, Signature
 
@@ -85,6 +88,7 @@ class CompiledRoute:
         "problems",
         "shared",
         "stages",
+        "tls",
         "upstreams",
         "uses_stages",
     )
@@ -101,6 +105,8 @@ class CompiledRoute:
         """Their bytes, once they were asked for; "*" where it is the same in all."""
         self.authorizers: dict[str, Authorizer] = {}
         """Stage name to what its Authorizer is there; "*" where it is the same in all."""
+        self.tls: dict[str, UpstreamTls] = {}
+        """What its targets name, in any stage."""
         self.problems: tuple[Problem, ...] = ()
         """What is wrong with it among others."""
         self.needs: dict[Hashable, Hashable] = {}
@@ -150,16 +156,14 @@ def compile_route(
     settings: Settings,
     memo: Memo,
     guards: authorizers.Compiled,
+    known: CompiledRoute | None = None,
 ) -> CompiledRoute:
-    """The Route, from the memo when nothing it depends on has changed.
+    """The Route; `known`, what it was compiled to before, when nothing it depends on has changed.
 
     The contexts must be the memo's own (`settled`): they are compared by identity.
     """
-    shelf = memo.shelf("routes")
-    known: CompiledRoute | None = shelf.get(document.ref)
     if known is None or not known.holds(document, api, stages, inventory):
-        known = _compile(document, api, stages, inventory, settings, guards)
-    shelf.keep(document.ref, known)
+        known = _compile(document, api, stages, inventory, settings, guards, memo)
     return known
 
 
@@ -172,8 +176,8 @@ def standing_problems(
     """What is wrong with a Route whatever its stages say; `guards` compiled without any."""
     if not compiled.uses_stages:
         return compiled.problems
-    nowhere = StagesContext(())
-    return _compile(compiled.document, compiled.api, nowhere, inventory, settings, guards).problems
+    document, api, nowhere = compiled.document, compiled.api, StagesContext(())
+    return _compile(document, api, nowhere, inventory, settings, guards, Memo()).problems
 
 
 def _compile(
@@ -183,6 +187,7 @@ def _compile(
     inventory: Inventory,
     settings: Settings,
     guards: authorizers.Compiled,
+    memo: Memo,
 ) -> CompiledRoute:
     compiled = CompiledRoute(document, api, stages)
     key = document.key
@@ -195,7 +200,8 @@ def _compile(
     for stage in every:
         variables = stage.variables if stages.stages else None
         scope = Scope(document.ref, key, api, inventory, settings, stage.name, variables)
-        runs = _integration(document, scope)
+        runs = _integration(document, scope, inventory, memo)
+        compiled.tls |= {t.tls: scope.tls for t in targets_of(runs) if t.tls}
         guard = authorizers.NOBODY
         if document.valid:
             guard = authorizers.authorization(document.content.spec, scope, guards)
@@ -218,12 +224,13 @@ def _compile(
     return compiled
 
 
-def _integration(document: Document, scope: Scope) -> Integration:
+def _integration(document: Document, scope: Scope, inventory: Inventory, memo: Memo) -> Integration:
     wanted = document.content.spec.integration
     if not document.valid or wanted is None:
         faults = "; ".join(f"{p.field}: {p.message}" for p in document.problems[:3])
         return Broken(reason=faults or "no integration")
-    return integrations.integration(wanted, scope)
+    broken = settle_tls(wanted, scope, inventory, memo)
+    return broken or integrations.integration(wanted, scope)
 
 
 def _route(

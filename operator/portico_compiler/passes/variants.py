@@ -8,7 +8,7 @@ edit of one route changes the bytes of one shard, and none of another state.
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable, Mapping
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -33,10 +33,18 @@ from portico_compiler.problems import ObjectRef, Problem
 from portico_compiler.world import Settings
 from portico_ir import codec
 from portico_ir.access import Authorizer
-from portico_ir.model import MAX_ROUTES_PER_UNIT, ApiKind, ApiUnit, Route, RoutesUnit
+from portico_ir.integrations import targets_of
+from portico_ir.model import (
+    MAX_ROUTES_PER_UNIT,
+    ApiKind,
+    ApiUnit,
+    Route,
+    RoutesUnit,
+    UpstreamTls,
+)
 
 _Content = tuple[tuple[Route, ...], dict[str, Authorizer]]
-"""Routes of a shard and the authorizers that they name."""
+"""Routes of a shard and the authorizers that they name. TLS terms are named by what they say."""
 
 
 class Encoded(NamedTuple):
@@ -96,7 +104,7 @@ class Variant:
 
     @cached_property
     def by_ref(self) -> dict[ObjectRef, CompiledRoute]:
-        """Routes for the memo, where they are kept from one compile to the next."""
+        """Routes, for the compile after this one."""
         return {route.document.ref: route for route in self.routes}
 
     def holds(self, state: State, inventory: Inventory) -> bool:
@@ -115,7 +123,6 @@ def compile_variant(state: State, inventory: Inventory, settings: Settings, memo
     known: Variant | None = shelf.get(key)
     if known is not None and known.holds(state, inventory):
         # Shelves forget what a compile does not keep.
-        memo.shelf("routes").keep_many(known.by_ref)
         units = memo.shelf("shards")
         for unit_id in known.units:
             kept = units.get(unit_id)
@@ -123,12 +130,18 @@ def compile_variant(state: State, inventory: Inventory, settings: Settings, memo
                 units.keep(unit_id, kept)
         memo.shelf("contexts").keep(key, memo.shelf("contexts").get(key))
     else:
-        known = _compile(state, inventory, settings, memo)
+        known = _compile(state, known.by_ref if known else {}, inventory, settings, memo)
     shelf.keep(key, known)
     return known
 
 
-def _compile(state: State, inventory: Inventory, settings: Settings, memo: Memo) -> Variant:
+def _compile(
+    state: State,
+    before: Mapping[ObjectRef, CompiledRoute],
+    inventory: Inventory,
+    settings: Settings,
+    memo: Memo,
+) -> Variant:
     variant = Variant(state)
     result = contest(state.documents)
     variant.problems = result.problems
@@ -143,7 +156,8 @@ def _compile(state: State, inventory: Inventory, settings: Settings, memo: Memo)
         variant.needs.update(authorizer.needs)
     authorizers = _as_named(compiled, state.label)
     for document in result.winners:
-        route = compile_route(document, api, context, inventory, settings, memo, authorizers)
+        known = before.get(document.ref)
+        route = compile_route(document, api, context, inventory, settings, memo, authorizers, known)
         variant.routes.append(route)
         if route.problems:
             variant.problems += route.problems
@@ -240,13 +254,27 @@ def _shards(variant: Variant, stage: str, routes: list[CompiledRoute], memo: Mem
             # Most of them have been encoded before; as Raw they are taken as they are.
             pieces: Any = tuple([route.encoded_in_stage(stage) for route in bucket])
             unit = RoutesUnit(
-                api=state.unit_id, routes=pieces, authorizers=dict(sorted(guards.items()))
+                api=state.unit_id,
+                routes=pieces,
+                authorizers=dict(sorted(guards.items())),
+                tls=_terms(bucket, content[0]),
             )
             known = (content, encoded(unit))
         shelf.keep(unit_id, known)
         variant.units[unit_id] = known[1]
         ids.append(unit_id)
     return ids
+
+
+def _terms(bucket: list[CompiledRoute], routes: Iterable[Route]) -> dict[str, UpstreamTls]:
+    """What the targets of a shard's routes name; most of them name nothing."""
+    known: dict[str, UpstreamTls] = {}
+    for compiled in bucket:
+        known |= compiled.tls
+    if not known:
+        return known
+    named = {target.tls for route in routes for target in targets_of(route.integration)}
+    return {key: known[key] for key in sorted(known.keys() & named)}
 
 
 def _buckets(routes: list[CompiledRoute]) -> list[list[CompiledRoute]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from portico_ir import codec
 from portico_ir.access import IdentitySource, JwtAuthorizer
 from portico_ir.invariants import Violation, check, check_routes
 from portico_ir.model import (
@@ -22,6 +23,7 @@ from portico_ir.model import (
     RoutesUnit,
     Stage,
     Unit,
+    UpstreamTls,
     UrlTarget,
 )
 from portico_ir.policies import Authorize
@@ -157,3 +159,23 @@ def test_routes_are_looked_at_again_when_an_authorizer_is_gone() -> None:
     after = RoutesUnit(api="api/n/RestApi/a", routes=(guarded,))
     (violation,) = check_routes("routes/s", after, api(), before)
     assert "'who'" in violation.message
+
+
+def test_terms_of_tls_are_there_and_have_their_key() -> None:
+    terms = UpstreamTls(server_name="pets.example")
+    key = codec.tls_key(terms)
+    proxy = HttpProxy(targets=(UrlTarget(url="https://a", tls=key),))
+    secure = route("GET /", HttpSegments(method="GET", path="/"), proxy)
+    function = UrlTarget(url="https://a", tls=key)
+    called = route("POST /", DefaultMatch(), LambdaProxy(target=function, function="f"))
+
+    def checked(tls: dict[str, UpstreamTls], known: RoutesUnit | None = None) -> list[str]:
+        unit = RoutesUnit(api="api/n/HttpApi/a", routes=(secure, called), tls=tls)
+        found = check_routes("routes/s", unit, api(kind=ApiKind.HTTP), known)
+        return [violation.message for violation in found]
+
+    with_terms = RoutesUnit(api="api/n/HttpApi/a", routes=(secure, called), tls={key: terms})
+    assert not any("TLS" in message for message in checked({key: terms}))
+    assert sum(f"TLS terms {key!r} are missing" in message for message in checked({})) == 2
+    assert sum("are missing" in message for message in checked({}, with_terms)) == 2
+    assert any("others than their key says" in one for one in checked({"other": terms}))

@@ -97,6 +97,25 @@ async def test_it_serves_what_it_says(folder: Folder) -> None:
         assert await dev.ended() == 0
 
 
+async def test_limits_are_those_of_a_data_plane(folder: Folder) -> None:
+    async with DevProcess(folder.path, options=("--max-connections=1",)) as dev:
+        port, admin = await dev.ports()
+        _, first = await asyncio.open_connection("127.0.0.1", port)
+        first.write(b"GET /a HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        await dev.line(lambda line: "GET /a" in line)
+        reader, second = await asyncio.open_connection("127.0.0.1", port)
+        assert b" 503 " in await reader.readline()
+        for writer in (first, second):
+            writer.close()
+        async with (
+            aiohttp.ClientSession() as session,
+            session.get(f"http://127.0.0.1:{admin}/metrics") as metrics,
+        ):
+            text = await metrics.text()
+        assert 'portico_connections_refused_total{cause="total"} 1.0' in text
+        assert 'portico_requests_shed_total{cause="lag"} 0.0' in text
+
+
 async def test_an_edit_is_served_and_only_it_is_shown(folder: Folder) -> None:
     async with DevProcess(folder.path) as dev:
         url = await dev.url()

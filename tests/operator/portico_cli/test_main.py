@@ -60,6 +60,8 @@ def usage(*words: str) -> int:
         ("dev", "-f", "x", "--port", "\N{ARABIC-INDIC DIGIT ONE}"),
         ("dev", "-f", "x", "--workers", "0"),
         ("dev", "-f", "x", "--workers", "1e3"),
+        ("dev", "-f", "x", "--max-in-flight", "0"),
+        ("dev", "-f", "x", "--head-timeout", "never"),
         ("dev", "-f", "x", "--base-domain", "a b"),
         ("dev", "-f", "x", "--base-domain", ".com"),
         ("dev", "-f", "-"),

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from portico_compiler.conditions import Report, Subject, conditions
+from portico_compiler.inventory import Inventory
+from portico_compiler.passes.accept import decode as accepted
+from portico_compiler.passes.gateway import ground
 from portico_compiler.problems import ObjectRef, Problem, Reason, Severity, Source
+from portico_compiler.world import Object, Settings
 
 REF = ObjectRef("Route", "default", "a")
 
 
 def subject(**more: Any) -> Subject:
-    fields: dict[str, Any] = {"generation": 3, "source": None, "understood": True, "ours": True}
+    fields: dict[str, Any] = {"generation": 3, "understood": True}
     return Subject(ref=REF, **(fields | more))
 
 
@@ -68,8 +73,18 @@ def test_long_lists_are_counted() -> None:
     assert message.count("is wrong") == 10
 
 
-def report(*problems: Problem, **more: Any) -> Report:
-    return Report(lambda: [subject(**more)], problems, lambda: (), {}, lambda: ())
+def objects(*refs: ObjectRef, source: Source | None = None) -> list[Object]:
+    return [
+        Object(ref=ref, body={}, resource_version="1", uid="u", generation=3, source=source)
+        for ref in refs
+    ]
+
+
+def report(*problems: Problem, of: Sequence[Object] | None = None) -> Report:
+    given = objects(REF) if of is None else of
+    documents = [accepted(object_) for object_ in given]
+    base = ground(Inventory(documents, False), Settings())
+    return Report(given, documents, problems, lambda: (), {}, lambda: (), base)
 
 
 def test_problems_stand_in_the_order_of_files() -> None:
@@ -80,7 +95,7 @@ def test_problems_stand_in_the_order_of_files() -> None:
         elsewhere,
         problem(Reason.INVALID_VALUE, "spec.b"),
         problem(Reason.INVALID_VALUE, "spec.a"),
-        source=Source("a.yaml", 1, 3),
+        of=objects(REF, source=Source("a.yaml", 1, 3)),
     )
     assert [(str(p.source), p.field) for p in found.problems] == [
         ("a.yaml:3", "spec.a"),
@@ -97,5 +112,57 @@ def test_warnings_are_no_errors() -> None:
 
 
 def test_only_our_kinds_have_conditions() -> None:
-    assert report(ours=False).conditions == {}
-    assert list(report().conditions) == [REF]
+    service = ObjectRef("Service", "default", "s")
+    assert list(report(of=objects(REF, service)).conditions) == [REF]
+
+
+# --- a report that follows another --------------------------------------------------------------
+
+
+def refs(*names: str) -> list[ObjectRef]:
+    return [ObjectRef("Route", "default", name) for name in names]
+
+
+def of(ref: ObjectRef, message: str) -> Problem:
+    return Problem(ref, "", Reason.INVALID_VALUE, message)
+
+
+def test_a_report_that_follows_another_says_the_same_as_one_that_does_not() -> None:
+    a, b, c, d = refs("a", "b", "c", "d")
+    before = objects(d, b, a)
+    first = report(of(b, "was wrong"), of=before)
+    assert first.touched is None
+    later = [before[0], before[1], *objects(a), *objects(c)]
+    given = (of(d, "is wrong"), of(c, "is new"))
+    second, alone = report(*given, of=later), report(*given, of=later)
+    assert first.conditions
+    second.follow(first)
+    assert list(second.conditions.items()) == list(alone.conditions.items())
+    assert second.classes == alone.classes
+    # `b` is mended, `d` broken, `a` edited, `c` new.
+    assert second.touched == {a, b, c, d}
+    third = report(*given, of=[*later[:3], *objects(c)])
+    third.follow(second)
+    assert third.conditions == second.conditions
+    assert third.touched == {c, d}
+
+
+def test_where_objects_went_or_moved_all_of_it_is_worked_out() -> None:
+    a, b = refs("a", "b")
+    given = objects(a, b)
+    first = report(of=given)
+    for later in (given[1:], [given[1], given[0]]):
+        again = report(of(b, "is wrong"), of=later)
+        again.follow(first)
+        assert again.conditions == report(of(b, "is wrong"), of=later).conditions
+        assert again.touched is None
+
+
+def test_an_edited_api_may_move_others_to_another_class() -> None:
+    api = ObjectRef("RestApi", "default", "shop")
+    first = report(of=objects(api, REF))
+    assert first.classes
+    again = report(of=objects(api, REF))
+    again.follow(first)
+    assert again.classes == first.classes
+    assert again.touched is None

@@ -33,6 +33,14 @@ def test_a_truststore_may_be_either_kind() -> None:
     assert found.config_maps == {("b", "a")}
 
 
+def test_authorities_of_backends_may_be_either_kind() -> None:
+    found = Mentions("own")
+    tls = {"caRef": {"name": "ca"}, "clientCertificateRef": {"name": "shown", "namespace": "b"}}
+    found.walk({"integration": {"tlsConfig": tls}})
+    assert found.secrets == {("own", "ca"), ("b", "shown")}
+    assert found.config_maps == {("own", "ca")}
+
+
 def test_a_namespace_that_is_none_means_its_own() -> None:
     for reference in ({}, {"namespace": ""}, {"namespace": 7}, None, "text"):
         assert namespace_of(reference, "own") == "own"

@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 
 from portico_dataplane.core.balancing import (
     EJECT_AFTER,
+    EJECT_AFTER_ERRORS,
     EJECT_BASE_S,
     EJECT_CAP_S,
+    PROBE_S,
     Balancer,
     WeightedChoice,
 )
@@ -195,7 +197,7 @@ def test_what_an_update_took_away_is_not_remembered() -> None:
     assert repr(balancer) == "<Balancer 10.0.0.1:80>"
 
 
-EVENT = st.tuples(st.sampled_from(["fail", "fine", "pick", "without"]), st.integers(1, 5))
+EVENT = st.tuples(st.sampled_from(["fail", "error", "fine", "pick", "without"]), st.integers(1, 5))
 
 
 @given(st.lists(EVENT, max_size=80))
@@ -204,9 +206,113 @@ def test_at_least_half_are_ever_in_use(events: list[tuple[str, int]]) -> None:
     for now, (what, number) in enumerate(events):
         if what == "fail":
             balancer.failed(at(number), now)
+        elif what == "error":
+            errs(balancer, number, now=now)
         elif what == "fine":
             balancer.succeeded(at(number))
         elif what == "without":
             balancer.update(one for one in map(at, range(1, 6)) if one != at(number))
             balancer.update(map(at, range(1, 6)))
         assert len(set(picked(balancer, 10, now))) >= 3
+
+
+# --- answers 5xx, and finding out whether an address is back ---------------------------------
+
+
+def errs(balancer: Balancer, number: int, times: int = EJECT_AFTER_ERRORS, now: float = 0) -> None:
+    for _ in range(times):
+        balancer.answered(at(number), 503, now)
+
+
+def test_answers_5xx_in_a_row_eject() -> None:
+    balancer = balancer_of(3)
+    errs(balancer, 2, EJECT_AFTER_ERRORS - 1)
+    assert "10.0.0.2:80 failed 4 answers 5xx" in repr(balancer)
+    assert set(picked(balancer, 6)) == {1, 2, 3}
+    errs(balancer, 2, 1)
+    assert "10.0.0.2:80 ejected until 5 after 5 answers 5xx" in repr(balancer)
+    assert set(picked(balancer, 6)) == {1, 3}
+
+
+@pytest.mark.parametrize("status", [200, 302, 404, 429])
+def test_any_other_answer_between_forgets_them(status: int) -> None:
+    balancer = balancer_of(2)
+    for _ in range(10):
+        errs(balancer, 1, EJECT_AFTER_ERRORS - 1)
+        balancer.answered(at(1), status, 0)
+    assert repr(balancer) == "<Balancer 10.0.0.1:80, 10.0.0.2:80>"
+
+
+def test_when_all_answer_5xx_none_is_better() -> None:
+    """A route that fails everywhere must not halve the Service."""
+    balancer = balancer_of(2)
+    for now in range(40):
+        for number in (1, 2):
+            balancer.answered(at(number), 500, now)
+    assert sorted(picked(balancer, 4, now=40)) == [1, 1, 2, 2]
+
+
+def test_what_answers_5xx_can_be_reached() -> None:
+    """So nothing stands in for it, and nobody waits for new addresses."""
+    balancer = balancer_of(2)
+    eject(balancer, 1)
+    eject(balancer, 2)
+    assert balancer.none_works
+    errs(balancer, 1, 1)
+    assert not balancer.none_works
+
+
+def test_what_an_address_answers_may_not_matter() -> None:
+    balancer = Balancer([at(1), at(2)], most_errors=0)
+    errs(balancer, 1, 100)
+    assert repr(balancer) == "<Balancer 10.0.0.1:80, 10.0.0.2:80>"
+    eject(balancer, 1)
+    assert set(picked(balancer, 4)) == {2}
+
+
+def test_an_answer_of_an_address_that_left_is_nothing() -> None:
+    balancer = balancer_of(2)
+    balancer.update([at(1)])
+    errs(balancer, 2)
+    assert repr(balancer) == "<Balancer 10.0.0.1:80>"
+
+
+def test_one_request_finds_out() -> None:
+    """Half open: the others stay away until it has told, or has had time enough to."""
+    balancer = balancer_of(2)
+    eject(balancer, 1)
+    assert picked(balancer, 6, now=5) == [1, 2, 2, 2, 2, 2]
+    balancer.answered(at(1), 200, 5.5)
+    assert sorted(picked(balancer, 4, now=5.5)) == [1, 1, 2, 2]
+
+
+@pytest.mark.parametrize("what", ["failed", "answered"])
+def test_a_trial_that_fails_ejects_for_longer(what: str) -> None:
+    balancer = balancer_of(2)
+    if what == "failed":
+        eject(balancer, 1)
+    else:
+        errs(balancer, 1)
+    assert 1 in picked(balancer, 2, now=5)
+    if what == "failed":
+        balancer.failed(at(1), 6)
+    else:
+        errs(balancer, 1, 1, now=6)
+    assert set(picked(balancer, 4, now=15.9)) == {2}
+    assert 1 in picked(balancer, 2, now=16)
+
+
+def test_a_trial_that_never_ends_is_tried_again() -> None:
+    balancer = balancer_of(2)
+    eject(balancer, 1)
+    assert picked(balancer, 4, now=5).count(1) == 1
+    assert picked(balancer, 4, now=5 + PROBE_S - 0.1).count(1) == 0
+    assert picked(balancer, 4, now=5 + PROBE_S).count(1) == 1
+
+
+def test_what_was_known_of_a_sole_address_is_old() -> None:
+    """Nobody tells of its successes: with one address there is no choice to make."""
+    balancer = balancer_of(1)
+    eject(balancer, 1)
+    balancer.update([at(1), at(2)])
+    assert repr(balancer) == "<Balancer 10.0.0.1:80, 10.0.0.2:80>"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 
-from portico_dataplane.http.deadlines import Deadlines
+from portico_dataplane.http.deadlines import TICK, Deadlines
 
 
 class Waiting:
@@ -67,3 +67,37 @@ async def test_closing_forgets() -> None:
     other.schedule(later, 0.08)
     await later.fired.wait()
     assert not waiting.fired.is_set()
+
+
+async def late_by(deadlines: Deadlines, *pauses: float) -> list[float]:
+    """What `lag_s` says after the loop was held up for so long, once for each."""
+    found = []
+    for pause in pauses:
+        waiting = Waiting()
+        deadlines.schedule(waiting, 0.0)
+        time.sleep(pause)
+        await waiting.fired.wait()
+        found.append(deadlines.lag_s)
+    return found
+
+
+async def test_a_pause_is_not_overload() -> None:
+    deadlines = Deadlines(asyncio.get_running_loop())
+    stays = Waiting()
+    deadlines.schedule(stays, 60.0)
+    assert max(await late_by(deadlines, 0.0, 0.0, 0.5, 0.0, 0.0)) < 0.4
+    deadlines.close()
+
+
+async def test_a_loop_that_stays_late_is() -> None:
+    deadlines = Deadlines(asyncio.get_running_loop())
+    stays = Waiting()
+    deadlines.schedule(stays, 60.0)
+    found = await late_by(deadlines, *[0.1] * 5)
+    assert found[-1] >= 0.1 - 2 * TICK
+    # On time again: forgotten at once.
+    again = Waiting()
+    deadlines.schedule(again, 0.0)
+    await again.fired.wait()
+    assert deadlines.lag_s < found[-1]
+    deadlines.close()

@@ -44,6 +44,31 @@ def test_handshakes_that_wait_are_bounded(caplog: pytest.LogCaptureFixture) -> N
         assert get(engine.tls_port, trusting(CA), A).startswith(b"HTTP/1.1 200")
 
 
+def test_those_that_failed_and_are_told_why_are_bounded() -> None:
+    """Each has a descriptor until its client has read the alert: a flood of nonsense is cut."""
+    nonsense = b"\x16\x03\x01\x00\x05nonse"
+    with (
+        SecureEngine(domain(A, pair=CA.server(A)), tls_max_handshakes=2) as engine,
+        contextlib.ExitStack() as stack,
+    ):
+        under_way = engine.gateway.listeners.handshakes
+        told = []
+        for number in range(1, 5):
+            sock = socket.create_connection(("127.0.0.1", engine.tls_port), timeout=10)
+            stack.enter_context(sock)
+            sock.sendall(nonsense)
+            engine.until(lambda n=number: sum(under_way.results.values()) == n, "it failed")  # type: ignore[misc]
+            try:
+                told.append(sock.recv(7)[:1])
+            except ConnectionResetError:
+                told.append(b"")
+        alert = b"\x15"
+        assert told == [alert, alert, b"", b""]
+        stack.close()
+        engine.until(lambda: not under_way._ending, "they are gone")
+        assert get(engine.tls_port, trusting(CA), A).startswith(b"HTTP/1.1 200")
+
+
 def test_connections_are_bounded_before_their_handshakes() -> None:
     with SecureEngine(domain(A, pair=CA.server(A)), max_connections=2) as engine:
         with (

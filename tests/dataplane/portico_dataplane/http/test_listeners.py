@@ -22,7 +22,7 @@ A, B = "a.example.com", "b.example.com"
 def test_without_a_tls_port_there_is_none() -> None:
     with Engine() as engine:
         assert engine.gateway.listeners.tls_port == 0
-        assert engine.ask(engine.gateway.counters) == {}
+        assert engine.ask(engine.gateway.listeners.counters) == {}
 
 
 def test_the_default_certificate_is_for_names_that_have_none(tmp_path: Path) -> None:

@@ -294,7 +294,13 @@ async def test_what_the_dialer_is_told() -> None:
     await world.user()
     first, second = world.dialer.attempts
     assert (first.host, first.port) == ("10.0.0.2", 80)
-    told = {"timeout_s": 3.0, "tls": context, "server_hostname": "pets.test", "trusted": False}
+    told = {
+        "timeout_s": 3.0,
+        "tls": context,
+        "server_hostname": "pets.test",
+        "session": None,
+        "trusted": False,
+    }
     assert first.options == told
     assert second.options == {**told, "tls": None, "server_hostname": None, "trusted": True}
 

@@ -104,7 +104,9 @@ def test_who_is_not_trusted_is_cut() -> None:
     with SecureEngine(domain(A, pair=CA.server(A)), proxy_protocol=True) as engine:
         with socket.create_connection(("127.0.0.1", engine.port), timeout=10) as sock:
             assert cut(sock)
-        assert engine.ask(engine.gateway.counters) == {"proxy_protocol_refused.untrusted": 1.0}
+        assert engine.ask(engine.gateway.listeners.counters) == {
+            "proxy_protocol_refused.untrusted": 1.0
+        }
 
 
 def test_connections_that_wait_are_bounded_and_end_with_the_gateway() -> None:

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import gc
 from typing import Any, cast
 
 import pytest
 
 from fake_upstreams import FakeDeadlines, FakeDialer
+from pki import Authority
 from portico_dataplane.core.templates import BadTemplate
 from portico_dataplane.effects.dialer import Dialer
 from portico_dataplane.http import targets as module
 from portico_dataplane.http.pools import Upstream, Upstreams
 from portico_dataplane.http.targets import Targets
 from portico_dataplane.settings import Settings
-from portico_ir.model import Endpoint, EndpointSet, ServiceTarget, Target, UrlTarget
+from portico_ir import codec
+from portico_ir.model import (
+    Endpoint,
+    EndpointSet,
+    ServiceTarget,
+    Target,
+    UpstreamTls,
+    UrlTarget,
+)
 
 ONE, TWO = Endpoint(host="10.0.0.1", port=80), Endpoint(host="10.0.0.2", port=80)
 PETS = ServiceTarget(upstream="d/pets:80", host="pets.d.svc.cluster.local")
@@ -297,3 +307,86 @@ def test_what_a_failed_build_left_behind_goes_with_the_next_look_at_all() -> Non
     world.upstream(PETS)
     world.targets.retain({PETS})
     assert keys(world) == {"http:service:d/pets:80"}
+
+
+# --- TLS ------------------------------------------------------------------------------------------
+
+CA = Authority()
+OWN = UpstreamTls(authorities=CA.pem)
+NAMED = UpstreamTls(authorities=CA.pem, server_name="pets.example")
+SHOWN = UpstreamTls(authorities=CA.pem, certificate=CA.client("a").contract())
+ANYBODY = UpstreamTls(any_authority=True)
+TERMS = {codec.tls_key(terms): terms for terms in (OWN, NAMED, SHOWN, ANYBODY)}
+
+
+def secure(terms: UpstreamTls | None, **fields: Any) -> ServiceTarget:
+    """PETS by these terms."""
+    key = "" if terms is None else codec.tls_key(terms)
+    given = {"upstream": "d/pets:80", "host": "pets.test:443", **fields}
+    return ServiceTarget(scheme="https", tls=key, **given)
+
+
+def test_connections_of_different_terms_are_never_shared() -> None:
+    world = World()
+    every = [secure(None), *(secure(terms) for terms in (OWN, NAMED, SHOWN, ANYBODY))]
+    upstreams = [world.targets.prepared(target, TERMS).upstream for target in every]
+    assert len({id(upstream) for upstream in upstreams}) == len(every)
+    with_path = secure(OWN, path="/v1")
+    assert world.targets.prepared(with_path, TERMS).upstream is upstreams[1]
+    world.set(pets=(ONE,))
+    for upstream in upstreams:
+        assert upstream is not None
+        assert upstream.balancer.endpoints == (ONE,)
+
+
+def test_a_context_is_of_whom_to_trust_and_what_to_show() -> None:
+    """Not of the name: a thousand names cost one."""
+    world = World()
+    own, named, shown, anybody = (
+        world.targets.prepared(secure(terms), TERMS).upstream
+        for terms in (OWN, NAMED, SHOWN, ANYBODY)
+    )
+    assert own is not None
+    assert named is not None
+    assert shown is not None
+    assert anybody is not None
+    assert own.tls is named.tls is not None
+    assert (own.server_name, named.server_name) == ("pets.test", "pets.example")
+    assert own.tls is not shown.tls
+    assert anybody.tls is not None
+    assert not anybody.tls.check_hostname
+
+
+def test_contexts_that_nobody_uses_are_gone() -> None:
+    world = World()
+    target = secure(OWN)
+    world.targets.prepared(target, TERMS)
+    assert len(world.targets._contexts) == 1
+    world.targets.release([target])
+    gc.collect()
+    assert len(world.targets._contexts) == 0
+
+
+def test_terms_that_cannot_be_used_break_what_names_them() -> None:
+    world = World()
+    with pytest.raises(BadTemplate, match="are missing"):
+        world.targets.prepared(secure(OWN))
+    nonsense = UpstreamTls(authorities="nonsense")
+    key = codec.tls_key(nonsense)
+    with pytest.raises(BadTemplate, match="authorities: no PEM"):
+        world.targets.prepared(secure(nonsense), {key: nonsense})
+
+
+def test_hosts_that_requests_choose_are_called_by_the_targets_terms() -> None:
+    world = World()
+    target = UrlTarget(url="https://{x}/", tls=codec.tls_key(NAMED))
+    prepared = world.targets.prepared(target, TERMS)
+    assert prepared.tls is not None
+    upstream = world.targets.by_address("https", "chosen.test", 0, prepared.tls)
+    assert upstream.tls is prepared.tls.context
+    assert upstream.server_name == "pets.example"
+    usual = world.targets.by_address("https", "chosen.test", 0)
+    assert usual is not upstream
+    assert usual.server_name == "chosen.test"
+    plain = world.targets.by_address("http", "chosen.test", 0, prepared.tls)
+    assert plain.tls is None

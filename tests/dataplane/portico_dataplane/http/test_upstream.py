@@ -11,6 +11,7 @@ import pytest
 
 from fake_upstreams import OK, FakeDeadlines, FakeDialer, User, Wire
 from portico_dataplane.effects.dialer import Dialer
+from portico_dataplane.effects.tls_client import NoTls
 from portico_dataplane.http.pools import Upstreams
 from portico_dataplane.http.upstream import UpstreamConnection
 from portico_dataplane.settings import Settings
@@ -278,3 +279,44 @@ def test_what_went_out_in_time_is_forgotten_at_once() -> None:
     connection.connection_lost(None)
     assert waiting(registry) == set()
     assert user.told == []
+
+
+def test_what_was_learnt_of_tls_is_learnt_once() -> None:
+    """With the first answer, kept alive or not: by then a backend has sent its ticket."""
+
+    class Memory:
+        learnt = 0
+
+        def learn(self, transport: Any) -> None:
+            self.learnt += 1
+
+    for answer in (OK, OK.replace(b"OK\r\n", b"OK\r\nConnection: close\r\n")):
+        user, connection, _ = connected()
+        memory = Memory()
+        connection._pool.tls = cast(Any, memory)
+        for _ in range(2):
+            connection.send(user, b"GET / HTTP/1.1\r\n\r\n", bodiless=False)
+            connection.data_received(answer)
+            connection.release()
+            if connection.closed:
+                break
+        assert memory.learnt == 1
+
+
+@pytest.mark.parametrize(
+    ("lost", "refused"),
+    [
+        (NoTls("the backend refuses: certificate required"), True),
+        (NoTls("decryption failed", lost=True), False),
+        (ConnectionResetError("reset"), False),
+        (None, False),
+    ],
+)
+def test_a_backend_that_does_not_take_the_certificate(
+    lost: Exception | None, refused: bool
+) -> None:
+    user, connection, _ = connected()
+    connection.send(user, b"GET / HTTP/1.1\r\n\r\n", bodiless=False)
+    connection.connection_lost(lost)
+    assert connection.refused is refused
+    assert user.told[-1] == ("lost", str(lost) if lost else "the backend closed the connection")

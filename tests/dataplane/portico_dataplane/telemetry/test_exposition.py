@@ -44,6 +44,8 @@ def scrape() -> Scrape:
             "tls_handshakes.completed": 5,
             "tls_handshakes.timeout": 6,
             "proxy_protocol_refused.missing": 8,
+            "connections_refused.client": 9,
+            "requests_shed.api": 0,
         },
         expiries={"default/shop": 2e9},
         processes={
@@ -102,6 +104,8 @@ ROUTE = {**STAGE, "route": 'GET /"odd"\\{x}'}
         ("portico_tls_handshakes_total", {"result": "completed"}, 5),
         ("portico_tls_handshakes_total", {"result": "timeout"}, 6),
         ("portico_proxy_protocol_refused_total", {"cause": "missing"}, 8),
+        ("portico_connections_refused_total", {"cause": "client"}, 9),
+        ("portico_requests_shed_total", {"cause": "api"}, 0),
         (
             "portico_certificate_expiry_timestamp_seconds",
             {"namespace": "default", "domain": "shop"},

@@ -26,7 +26,7 @@ def test_what_asks_for_nothing() -> None:
         apiKeyRequired=False,
         throttle={},
         requestValidator={"validateRequestBody": False},
-        integration={"connectionType": "INTERNET", "tlsConfig": {"caRef": None}},
+        integration={"connectionType": "INTERNET", "cacheKeyParameters": []},
     )
     assert used("Route", idle) == []
     assert used("Stage", {"spec": {"methodSettings": {"*/*": {"loggingLevel": "OFF"}}}}) == []
@@ -34,13 +34,13 @@ def test_what_asks_for_nothing() -> None:
 
 def test_what_asks_for_something_in_the_order_of_the_table() -> None:
     body = route(
-        integration={"credentials": "arn:x", "tlsConfig": {"caRef": {"name": "ca"}}},
+        integration={"credentials": "arn:x", "contentHandling": "CONVERT_TO_TEXT"},
         requestValidator={"validateRequestBody": True},
     )
     assert used("Route", body) == [
         ("spec.requestValidator.validateRequestBody", RESTRICTS),
-        ("spec.integration.tlsConfig.caRef", RESTRICTS),
         ("spec.integration.credentials", LISTED),
+        ("spec.integration.contentHandling", LISTED),
     ]
 
 
