@@ -10,7 +10,7 @@ import asyncio
 import http.client
 import ssl
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
@@ -120,11 +120,12 @@ class StreamPods:
             for pod in pods:
                 pod.cancel()
             await asyncio.gather(*pods, return_exceptions=True)
-        # What aiohttp closes over TLS is gone only some turns of the loop later, and what the loop
-        # leaves behind would be another test's warning.
-        async with asyncio.timeout(10):
-            while getattr(self._loop, "_transports", None):
-                await asyncio.sleep(0.01)
+        # Over TLS a transport waits for the other side's goodbye, for longer than this loop lives;
+        # what it leaves behind would be a warning in somebody else's test.
+        left: Iterable[asyncio.Transport] = getattr(self._loop, "_transports", {}).values()
+        for transport in list(left):
+            transport.abort()
+        await asyncio.sleep(0)
 
     async def _pod(self, session: aiohttp.ClientSession, name: str) -> None:
         headers = {"Authorization": f"Bearer {self._tokens[name]}"}
