@@ -140,11 +140,14 @@ async def test_one_leader_writes_and_another_takes_over(
             )
             assert not second.lease.is_leader()
             assert _written(second) == 0
-            before = _written(first)
             # Killed: nothing is released, nobody renews.
             first.lease._release = _nothing  # type: ignore[method-assign]
-            for name in ("lease", "status"):
-                first._tasks[name].cancel()
+            killed = [first._tasks[name] for name in ("lease", "status")]
+            for task in killed:
+                task.cancel()
+            await asyncio.wait(killed)
+            # Only now: the API server shows a status before its writer has heard the answer.
+            before = _written(first)
             began = time.monotonic()
             await eventually(second.lease.is_leader)
             assert not first.lease.is_leader()
