@@ -501,6 +501,7 @@ def test_when_all_have_left_the_question_ends(engine: Serving) -> None:
     for client in clients:
         client.send(head(target="/kept"))
     engine.until(lambda: engine.gateway.in_flight == 3, "all have arrived")
+    engine.upstream.wait_for(lambda: bool(asked(engine)), "the question")
     for client in clients:
         client.close()
     engine.upstream.wait_for(lambda: bool(asked(engine)[0].ended), "the end of the question")
