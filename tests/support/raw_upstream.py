@@ -8,9 +8,11 @@ that is not one well-formed request after another is kept as `garbage`.
 from __future__ import annotations
 
 import contextlib
+import select
 import socket
 import struct
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Self
@@ -110,7 +112,7 @@ class Upstream:
         self.keeps_bodies = True
         """False: bodies are counted and dropped (for those larger than memory should be)."""
         self._changed = threading.Condition()
-        self._open: set[socket.socket] = set()
+        self._open: dict[socket.socket, _Stream] = {}
         self._closing = False
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=256)
         self.port: int = self._listener.getsockname()[1]
@@ -133,7 +135,14 @@ class Upstream:
                 sock.shutdown(socket.SHUT_RDWR)
 
     def forget(self) -> None:
-        """Begin a new record; connections stay."""
+        """Begin a new record, when what has arrived so far is in the old one; connections stay.
+
+        A head that the gateway sent, and gave up before it was read here, is an old one."""
+        until = time.monotonic() + PATIENCE
+        while self._unread():
+            if time.monotonic() > until:
+                raise Hang("the upstream does not come to read what has arrived")
+            time.sleep(0.0005)
         with self._changed:
             self.exchanges.clear()
             self.garbage.clear()
@@ -144,6 +153,16 @@ class Upstream:
             if not self._changed.wait_for(holds, PATIENCE):
                 raise Hang(f"the upstream waited for {what}; it has {self.exchanges}")
 
+    def _unread(self) -> bool:
+        """Whether a request may have arrived that is not in the record."""
+        streams = list(self._open.values())
+        if not all(one.waits or one.parked for one in streams):
+            return True
+        unread = [one.sock for one in streams if not one.recorded]
+        with contextlib.suppress(OSError, ValueError):  # one was closed meanwhile
+            return bool(select.select([self._listener, *unread], [], [], 0)[0])
+        return not self._closing
+
     # --- one connection -------------------------------------------------------------------
 
     def _accept(self) -> None:
@@ -153,20 +172,21 @@ class Upstream:
             except OSError:
                 return
             self.connections += 1
-            self._open.add(sock)
+            stream = self._open[sock] = _Stream(sock)
             number = self.connections
             threading.Thread(
-                target=self._serve, args=(sock, number), name=f"upstream-{number}", daemon=True
+                target=self._serve, args=(stream, number), name=f"upstream-{number}", daemon=True
             ).start()
 
-    def _serve(self, sock: socket.socket, number: int) -> None:
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        stream = _Stream(sock)
+    def _serve(self, stream: _Stream, number: int) -> None:
+        sock = stream.sock
         exchange: Exchange | None = None
         try:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             while True:
-                exchange = None
+                exchange, stream.recorded = None, False
                 exchange = self._read_head(stream, number)
+                stream.recorded = True
                 early = exchange.target in self.answer_early
                 if not early:
                     self._read_body(stream, exchange)
@@ -186,7 +206,7 @@ class Upstream:
         except OSError:
             pass  # closed under our hands by a test
         finally:
-            self._open.discard(sock)
+            self._open.pop(sock, None)
             sock.close()
             self._notify()
 
@@ -228,8 +248,10 @@ class Upstream:
         if isinstance(step, bytes):
             stream.sock.sendall(step)
         elif isinstance(step, Wait):
+            stream.parked = True
             if not step.event.wait(PATIENCE):
                 raise Hang("nobody let the upstream go on")
+            stream.parked = False
         elif isinstance(step, Body):
             self._read_body(stream, exchange)
         elif isinstance(step, Read):
@@ -258,12 +280,21 @@ class _Stream:
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
         self.buffered = bytearray()
+        self.waits = False
+        """For bytes."""
+        self.parked = False
+        """It waits for a test's word."""
+        self.recorded = False
+        """What it reads is part of a request that is in the record."""
 
     def _fill(self) -> None:
+        self.waits = True
         try:
             data = self.sock.recv(65536)
         except ConnectionResetError:
             raise Gone("reset") from None
+        finally:
+            self.waits = False
         if not data:
             raise Gone("fin")
         self.buffered += data
