@@ -29,6 +29,9 @@ from portico_operator.tasks import end, spawn
 
 _log = logging.getLogger(__name__)
 _RETRY_S = 1.0
+LEISURE = 4.0
+"""Times what a page took there is a rest before the next, in the re-list that nobody waits for:
+10,000 objects at once keep the API server busy for half a second, and edits wait."""
 
 
 class Pace(NamedTuple):
@@ -119,7 +122,7 @@ class Intake:
                 kinds, next_round = list(OURS), now + self._pace.relist
             for kind in kinds:
                 self._suspect.pop(kind, None)
-                await self._compare(kind)
+                await self._compare(kind, LEISURE)
 
     def _all_suspect(self) -> None:
         for kind in OURS:
@@ -184,7 +187,7 @@ class Intake:
             await self._compare(kind)
         self._touch()
 
-    async def _compare(self, kind: str) -> None:
+    async def _compare(self, kind: str, rest: float = 0.0) -> None:
         """The slow re-list: heals what a watch missed."""
 
         def reading(raw: Mapping[str, Any]) -> tuple[ObjectRef, int]:
@@ -198,7 +201,12 @@ class Intake:
                 continue
             try:
                 found = await list_all(
-                    self._client, OURS[kind], scope.namespace, reading, accept=METADATA
+                    self._client,
+                    OURS[kind],
+                    scope.namespace,
+                    reading,
+                    accept=METADATA,
+                    rest=rest,
                 )
                 behind, went = self._store.compared(scope, dict(found.items), found.version)
                 changed |= went

@@ -6,6 +6,8 @@ when it expires half way, the list begins again.
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -14,6 +16,8 @@ from portico_operator.cluster.resources import Resource
 from portico_operator.objects import version_of
 
 PAGE = 1000
+MOST_REST_S = 1.0
+"""Between two pages: the server forgets their version after minutes."""
 _GONE = 410
 METADATA = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io,application/json"
 """Accept: names and versions only."""
@@ -38,11 +42,14 @@ async def list_all(
     *,
     accept: str = "application/json",
     selector: str = "",
+    rest: float = 0.0,
 ) -> Listing:
-    """Every object; each page is read before the next is asked for, so that none is kept."""
+    """Every object; each page is read before the next is asked for, so that none is kept.
+
+    `rest`: how many times what a page took there is a pause before the next."""
     while True:
         try:
-            return await _pages(client, resource, namespace, read, accept, selector)
+            return await _pages(client, resource, namespace, read, accept, selector, rest)
         except ApiError as why:
             if why.status != _GONE:
                 raise
@@ -55,6 +62,7 @@ async def _pages(
     read: Callable[[Mapping[str, Any]], Any],
     accept: str,
     selector: str,
+    rest: float,
 ) -> Listing:
     items: list[Any] = []
     path, params = resource.scope(namespace)
@@ -62,6 +70,7 @@ async def _pages(
     if selector:
         params["labelSelector"] = selector
     while True:
+        began = time.monotonic()
         page = decode(await client.request("GET", path, params=params, accept=accept))
         metadata = page.get("metadata") or {}
         items.extend(read(raw) for raw in page.get("items") or ())
@@ -69,3 +78,5 @@ async def _pages(
             text = str(metadata.get("resourceVersion") or "")
             return Listing(items, version_of(text), text)
         params["continue"] = metadata["continue"]
+        if rest:
+            await asyncio.sleep(min(rest * (time.monotonic() - began), MOST_REST_S))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
 from fake_kube import FakeKube, error, item, listing
 from portico_operator.cluster.client import ApiError
-from portico_operator.cluster.listing import list_all
+from portico_operator.cluster.listing import MOST_REST_S, list_all
 from portico_operator.cluster.resources import CORE, OURS
 
 PATH = OURS["Route"].path()
@@ -28,6 +30,23 @@ async def test_pages_are_followed() -> None:
         {"limit": "1000"},
         {"limit": "1000", "continue": "next"},
     ]
+
+
+@pytest.mark.parametrize("rest", [0.0, 2.0])
+async def test_whoever_has_time_rests_between_pages(
+    rest: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rests: list[float] = []
+
+    async def resting(seconds: float) -> None:
+        rests.append(seconds)
+
+    monkeypatch.setattr(f"{list_all.__module__}.asyncio", SimpleNamespace(sleep=resting))
+    kube = FakeKube()
+    kube.answers["GET", PATH] = [listing(item("a", 1), more="next"), listing(item("b", 2))]
+    assert (await list_all(kube, OURS["Route"], "", name, rest=rest)).items == ["a", "b"]
+    assert len(rests) == (1 if rest else 0)
+    assert all(0 <= seconds <= MOST_REST_S for seconds in rests)
 
 
 async def test_a_page_that_expired_begins_again() -> None:
