@@ -19,11 +19,16 @@ from portico_operator.settings import OperatorSettings, read
 
 _log = logging.getLogger(__name__)
 
+SWITCH_S = 0.001
+"""How long a thread keeps the interpreter while another waits for it. An edit goes from kopf's
+thread to the loop, to a compile in a thread and back; at Python's 5 ms each step may take that."""
+
 
 def main() -> int:
     """The process's exit code."""
     settings = read(sys.argv[1:])
     log.configure(settings.log)
+    sys.setswitchinterval(SWITCH_S)
     try:
         credentials = find_credentials(settings.kubeconfig)
     except NotACluster as why:

@@ -14,8 +14,10 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-YOUNG: Final = 10_000
+YOUNG: Final = 20_000
 """Containers made between two collections of the youngest: an event makes hundreds."""
+MIDDLE: Final = 4
+"""Collections of the youngest before one of the middle generation: after twenty it took 70 ms."""
 GROWTH: Final = 500
 """Objects of the cluster more than at the last time: worth freezing again."""
 THAW_S: Final = 86_400.0
@@ -32,7 +34,7 @@ class Collection:
 
     def start(self) -> None:
         """The collector has its thresholds from here on."""
-        gc.set_threshold(YOUNG, 20, 20)
+        gc.set_threshold(YOUNG, MIDDLE, 20)
 
     def published(self, objects: int) -> None:
         """So many objects of the cluster are kept now."""

@@ -28,7 +28,7 @@ from portico_operator.store import Store
 
 _log = logging.getLogger(__name__)
 
-LONG_S = 0.010
+LONG_S = 0.030
 """A compile that took more CPU than this is given to a thread the next time. In a thread a short
 one takes longer: it shares the interpreter with kopf's thread and with the loop."""
 HEAVY = frozenset({"ApiDeployment", "ControllerRevision"})
@@ -135,7 +135,7 @@ class Reconciler:
                 _log.exception("a compile failed; what was served before is served on")
                 self._measures.failed()
                 await asyncio.sleep(BLOCKED_RETRY_S)
-            self._holdoff.worked(began, self._clock())
+            self._holdoff.worked(self._last_effort, self._clock())
 
     async def turn_days(self) -> None:
         """Until cancelled: a new day (UTC) is a change, though no object says so."""

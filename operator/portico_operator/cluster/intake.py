@@ -19,7 +19,7 @@ from portico_operator.cluster.client import ApiError, KubeClient
 from portico_operator.cluster.definitions import Definitions, Served
 from portico_operator.cluster.events import Informer
 from portico_operator.cluster.grants import GrantWatch
-from portico_operator.cluster.listing import METADATA, list_all
+from portico_operator.cluster.listing import Listing, list_all, list_names
 from portico_operator.cluster.reflector import Reflector
 from portico_operator.cluster.resources import CORE, OURS
 from portico_operator.cluster.sinks import StoreSink
@@ -189,26 +189,13 @@ class Intake:
 
     async def _compare(self, kind: str, rest: float = 0.0) -> None:
         """The slow re-list: heals what a watch missed."""
-
-        def reading(raw: Mapping[str, Any]) -> tuple[ObjectRef, int]:
-            metadata = raw.get("metadata") or {}
-            ref = ObjectRef(kind, metadata.get("namespace") or "", metadata.get("name") or "")
-            return ref, version_of(metadata.get("resourceVersion"))
-
         changed = False
         for scope in self._scopes(kind):
             if not self._store.is_listed(scope):
                 continue
             try:
-                found = await list_all(
-                    self._client,
-                    OURS[kind],
-                    scope.namespace,
-                    reading,
-                    accept=METADATA,
-                    rest=rest,
-                )
-                behind, went = self._store.compared(scope, dict(found.items), found.version)
+                found = await list_names(self._client, OURS[kind], scope.namespace, rest=rest)
+                behind, went = self._store.compared(scope, _versions(kind, found), found.version)
                 changed |= went
                 for ref in behind:
                     changed |= await self._fetch(ref)
@@ -279,14 +266,8 @@ class Intake:
         while True:
             found: set[str] = set()
             for scope in self._scopes(kind):
-                listed = await list_all(
-                    self._client,
-                    OURS[kind],
-                    scope.namespace,
-                    lambda raw: str((raw.get("metadata") or {}).get("uid")),
-                    accept=METADATA,
-                )
-                found.update(listed.items)
+                listed = await list_names(self._client, OURS[kind], scope.namespace)
+                found.update(each.uid for each in listed.items)
             now = self._clock()
             if found != names:
                 names, since = frozenset(found), now
@@ -338,3 +319,10 @@ class Intake:
                 except ApiError as why:
                     _log.warning("%s could not be read: %s", ref, why)
                     await asyncio.sleep(_RETRY_S)
+
+
+def _versions(kind: str, names: Listing) -> dict[ObjectRef, int]:
+    return {
+        ObjectRef(kind, each.namespace, each.name): version_of(each.resource_version)
+        for each in names.items
+    }

@@ -42,7 +42,7 @@ def test_no_change_waits_longer_than_the_most(moments: list[float]) -> None:
 
 def test_after_work_that_took_long_there_is_a_rest() -> None:
     holdoff = Holdoff()
-    holdoff.worked(1.0, 1.02)
+    holdoff.worked(0.02, 1.02)
     holdoff.touch(1.01)
     assert holdoff.due == pytest.approx(1.02 + REST * 0.02)
     assert holdoff.first == 1.01
@@ -50,13 +50,13 @@ def test_after_work_that_took_long_there_is_a_rest() -> None:
 
 def test_quick_work_delays_nothing() -> None:
     holdoff = Holdoff()
-    holdoff.worked(1.0, 1.001)
+    holdoff.worked(0.001, 1.001)
     holdoff.touch(1.01)
     assert holdoff.due == 1.01 + QUIET_S
 
 
 def test_no_rest_is_longer_than_the_most() -> None:
     holdoff = Holdoff()
-    holdoff.worked(1.0, 9.0)
+    holdoff.worked(8.0, 9.0)
     holdoff.touch(9.0)
     assert holdoff.due == 9.0 + MOST_S

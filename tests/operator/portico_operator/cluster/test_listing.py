@@ -8,7 +8,7 @@ import pytest
 
 from fake_kube import FakeKube, error, item, listing
 from portico_operator.cluster.client import ApiError
-from portico_operator.cluster.listing import MOST_REST_S, list_all
+from portico_operator.cluster.listing import MOST_REST_S, Named, list_all, list_names
 from portico_operator.cluster.resources import CORE, OURS
 
 PATH = OURS["Route"].path()
@@ -32,8 +32,30 @@ async def test_pages_are_followed() -> None:
     ]
 
 
+async def test_names_alone() -> None:
+    kube = FakeKube()
+    kube.answers["GET", PATH] = [
+        listing(item("a", 1), more="next"),
+        listing(item("b", 2), version=12),
+    ]
+    found = await list_names(kube, OURS["Route"], "")
+    assert [(each.name, each.resource_version) for each in found.items] == [("a", "1"), ("b", "2")]
+    assert all(isinstance(each, Named) for each in found.items)
+    assert (found.version, found.version_text) == (12, "12")
+
+
+@pytest.mark.parametrize("answer", [b"", b"[]", b'{"items": [{}]}', b'{"items": [1]}', b"\xff"])
+async def test_what_is_no_list_of_names_is_told(answer: bytes) -> None:
+    class Odd(FakeKube):
+        async def request(self, *_: object, **__: object) -> bytes:
+            return answer
+
+    with pytest.raises(ApiError, match="not a list"):
+        await list_names(Odd(), OURS["Route"], "")
+
+
 @pytest.mark.parametrize("rest", [0.0, 2.0])
-async def test_whoever_has_time_rests_between_pages(
+async def test_whoever_has_time_asks_for_little_and_rests(
     rest: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rests: list[float] = []
@@ -44,7 +66,9 @@ async def test_whoever_has_time_rests_between_pages(
     monkeypatch.setattr(f"{list_all.__module__}.asyncio", SimpleNamespace(sleep=resting))
     kube = FakeKube()
     kube.answers["GET", PATH] = [listing(item("a", 1), more="next"), listing(item("b", 2))]
-    assert (await list_all(kube, OURS["Route"], "", name, rest=rest)).items == ["a", "b"]
+    found = await list_names(kube, OURS["Route"], "", rest=rest)
+    assert [each.name for each in found.items] == ["a", "b"]
+    assert kube.asked[0][2] == {"limit": "250" if rest else "1000"}
     assert len(rests) == (1 if rest else 0)
     assert all(0 <= seconds <= MOST_REST_S for seconds in rests)
 
