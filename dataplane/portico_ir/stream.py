@@ -70,6 +70,9 @@ class Offer(_Frame, frozen=True, kw_only=True, tag="manifest"):
     """The manifest's own bytes, kept verbatim because the digest is of these bytes."""
     marks: Marks = {}
     """How new it is by now: at least the manifest's own marks."""
+    units: dict[str, msgspec.Raw] = {}
+    """By digest, what is new in it since the manifest that was sent before, unless that is much:
+    so that an edit costs no further question. What is not here is fetched."""
 
 
 class Advance(_Frame, frozen=True, kw_only=True, tag="marks"):

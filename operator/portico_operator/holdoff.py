@@ -14,7 +14,7 @@ QUIET_S = 0.020
 """This long without a change, and the burst is over."""
 MOST_S = 0.200
 """No burst lasts longer than this, and no rest."""
-REST = 2.0
+REST = 4.0
 """Times the CPU time that the work took; not times how long it took, which on a busy node is
 mostly others' work: edits waited 0.2 s for nothing."""
 

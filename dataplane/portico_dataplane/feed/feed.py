@@ -20,7 +20,8 @@ from portico_dataplane.feed.addresses import AddressBook, News
 from portico_dataplane.feed.choice import Held, Patience, best
 from portico_dataplane.feed.files import Address, Addresses, Missing, TokenFile, TrustFile
 from portico_dataplane.feed.lastgood import Keeper, Kept, LastGood, as_served
-from portico_dataplane.feed.link import Link, Offered
+from portico_dataplane.feed.link import Link
+from portico_dataplane.feed.offers import Offered
 from portico_dataplane.feed.serving import Serving, rejection
 from portico_dataplane.feed.sink import Outcome, Sink
 from portico_dataplane.feed.times import Times
@@ -106,8 +107,7 @@ class Feed:
         try:
             await self._work()
         finally:
-            ending = [*parts, *self._tasks.values(), *self._applying]
-            for task in ending:
+            for task in (ending := [*parts, *self._tasks.values(), *self._applying]):
                 task.cancel()
             await asyncio.wait(ending)
 
@@ -305,6 +305,7 @@ class Feed:
             self._take_marks(link)
             self._acknowledge(serving)
             return True
+        self._units.put(link.received.take())
         lacking, is_final = await self._units.fetch(manifest, self._sources(link))
         if lacking and not is_final:
             if link is self._followed and link.offer is offer:

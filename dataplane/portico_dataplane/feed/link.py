@@ -12,16 +12,17 @@ import logging
 import random
 import socket
 import ssl
-from typing import Final, NamedTuple, Protocol, assert_never
+from typing import Final, Protocol, assert_never
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from portico_dataplane.feed.choice import Choosable
 from portico_dataplane.feed.files import Address, Missing, TokenFile, TrustFile
+from portico_dataplane.feed.offers import Offered, Received, offered
 from portico_ir.codec import Undecodable, digest
 from portico_ir.leases import Exchange, Settlement
-from portico_ir.model import IR_VERSION, Endpoint, Manifest
+from portico_ir.model import IR_VERSION, Endpoint
 from portico_ir.secrets import Redacted
 from portico_ir.stream import (
     PATH,
@@ -32,16 +33,13 @@ from portico_ir.stream import (
     Follow,
     Hello,
     Keeping,
-    Marks,
     Offer,
     Settle,
     Settled,
     Token,
     Unknown,
-    content_digest,
     decode_from_operator,
     encode_frame,
-    manifest_of,
 )
 
 _log = logging.getLogger(__name__)
@@ -62,21 +60,6 @@ class UnitError(Exception):
         """`is_passing`: the operator says itself that it cannot answer now."""
         super().__init__(why)
         self.is_passing = is_passing
-
-
-class Offered(NamedTuple):
-    """A manifest as it came."""
-
-    digest: str
-    """Of the bytes as sent."""
-    manifest: Manifest | None
-    """None: this version cannot read it."""
-    fault: str
-    """Why the manifest as such is refused; empty: it is not."""
-    content: str
-    marks: Marks
-    changed: Marks
-    """The newest changes in it: its own marks."""
 
 
 class Owner(Protocol):
@@ -122,6 +105,8 @@ class Link:
         self.digest = ""
         self.offer: Offered | None = None
         """The latest manifest it sent since the pod began to follow it."""
+        self.received = Received()
+        """Units that came with manifests, until the owner takes them."""
         self.sequence: int | None = None
         self.upstreams: dict[str, tuple[Endpoint, ...]] = {}
         """Addresses as of `sequence`."""
@@ -287,7 +272,8 @@ class Link:
                 self._owner.opened(self)
                 return
             case Offer():
-                self.offer = _offered(frame)
+                self.received.add(frame.units)
+                self.offer = offered(frame)
                 self.digest = self.offer.digest
                 # One that offers what cannot be read is followed only when there is no other.
                 version = 0 if self.offer.fault else IR_VERSION
@@ -346,22 +332,6 @@ class Link:
     def _url(self, path: str) -> str:
         name = f"[{self.address.name}]" if ":" in self.address.name else self.address.name
         return f"https://{name}:{self.address.port}{path}"
-
-
-def _offered(frame: Offer) -> Offered:
-    known = digest(frame.manifest)
-    try:
-        manifest = manifest_of(frame)
-    except Undecodable as error:
-        # Whatever it says is something else than what serves.
-        content = f"unreadable {known}"
-        fault = f"not readable: {error}"
-        return Offered(known, None, fault, content, frame.marks, frame.marks)
-    version, fault = manifest.ir_version, ""
-    if version != IR_VERSION:
-        fault = f"irVersion {version}, but this pod reads {IR_VERSION}"
-    content = content_digest(manifest)
-    return Offered(known, manifest, fault, content, frame.marks, manifest.marks)
 
 
 class _Pinned(AbstractResolver):

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from portico_dataplane.feed.choice import Choosable, Held
-from portico_dataplane.feed.link import Offered
+from portico_dataplane.feed.offers import Offered
 from portico_ir.stream import WHOLE, Acknowledgement, Marks, merged
 
 

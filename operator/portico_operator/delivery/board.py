@@ -27,6 +27,8 @@ from portico_ir.stream import (
 
 ADVANCE_S: Final = 0.5
 """Between two frames that only say how new things are."""
+MOST_INLINE: Final = 256 * 1024
+"""Bytes of new units that go with a manifest; more are fetched, compressed."""
 _MOST_REMOVED: Final = 1_000
 """Upstreams that left and are remembered; a pod further behind is sent the whole set."""
 
@@ -48,6 +50,11 @@ class Board:
         self.sequence = 0
         """Of the endpoints."""
         self._manifest = b""
+        self._digests: frozenset[str] = frozenset()
+        self._before = ""
+        """Content before the present one."""
+        self._fresh: Mapping[str, msgspec.Raw] = {}
+        """By digest: units of the present one that the one before has not; empty: too much."""
         self._version = 0
         self._upstreams: dict[str, tuple[Endpoint, ...]] = {}
         self._changed: dict[str, int] = {}
@@ -58,8 +65,11 @@ class Board:
         self._frames: dict[tuple[object, ...], bytes] = {}
         """Frames made for this state."""
 
-    def publish(self, manifest: Manifest) -> bool:
-        """Offer this; False when it makes pods do what the one before does."""
+    def publish(
+        self, manifest: Manifest, units: Mapping[str, bytes | msgspec.Raw] | None = None
+    ) -> bool:
+        """Offer this; False when it makes pods do what the one before does. `units`, by id, go
+        with the manifest where they are new."""
         self._frames.clear()
         content = content_digest(manifest)
         # A manifest's marks stand even where they are lower: it is this operator's own world,
@@ -68,8 +78,21 @@ class Board:
         if content == self.content:
             return False
         self._manifest = encode(manifest)
+        self._before = self.content
+        self._fresh = self._new_units(manifest, units or {})
+        self._digests = frozenset(manifest.units.values())
         self.digest, self.content = digest(self._manifest), content
         return True
+
+    def _new_units(
+        self, manifest: Manifest, units: Mapping[str, bytes | msgspec.Raw]
+    ) -> dict[str, msgspec.Raw]:
+        fresh = {
+            known: msgspec.Raw(units[unit])
+            for unit, known in manifest.units.items()
+            if known not in self._digests and unit in units
+        }
+        return fresh if sum(map(len, fresh.values())) <= MOST_INLINE else {}
 
     def advance(self, marks: Mapping[str, str]) -> None:
         """What is offered holds up to here: nothing has changed in it since."""
@@ -115,12 +138,14 @@ class Board:
             )
         )
 
-    def offer(self) -> bytes:
-        """The manifest."""
-        return self._made(
-            ("offer",),
-            lambda: encode_frame(Offer(manifest=msgspec.Raw(self._manifest), marks=self.marks)),
-        )
+    def offer(self, content: str = "") -> bytes:
+        """The manifest, for a pod that was sent `content` before."""
+        fresh = self._fresh if content and content == self._before else {}
+        return self._made(("offer", bool(fresh)), lambda: self._offer(fresh))
+
+    def _offer(self, fresh: Mapping[str, msgspec.Raw]) -> bytes:
+        manifest = msgspec.Raw(self._manifest)
+        return encode_frame(Offer(manifest=manifest, marks=self.marks, units=dict(fresh)))
 
     def advanced(self) -> bytes:
         """How new the manifest is by now."""
@@ -210,7 +235,7 @@ class Position:
                 frames.append(board.addresses(self._sequence))
                 self._sequence = board.sequence
             if self._content != board.content:
-                frames.append(board.offer())
+                frames.append(board.offer(self._content))
                 self._content, self._digest, self._marks = board.content, board.digest, board.marks
         if self._wait(board, now) == 0:
             frames.append(board.advanced())

@@ -155,7 +155,7 @@ class StreamServer:
         has_addresses = each.board.set_endpoints(
             snapshot.endpoints.upstreams, snapshot.endpoints.sequence
         )
-        if each.board.publish(manifest):
+        if each.board.publish(manifest, snapshot.units):
             each.shelf.replace(
                 {known: snapshot.units[unit] for unit, known in manifest.units.items()}
             )

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from portico_dataplane.feed.feed import Feed
@@ -195,9 +196,16 @@ async def test_only_units_that_are_missing_are_fetched(pod: Pod, operators: list
     pod.start(one)
     await until(lambda: is_acknowledged(one))
     assert len(fetched) == 2
+    # What an edit makes comes with the manifest; what is large does not.
     one.server.publish(CLASS, publication(UNITS | {"api/a": b"[2]"}))
     await until(lambda: is_acknowledged(one))
+    assert len(fetched) == 2
+    assert bytes(pod.sink.applied[-1].units["api/a"]) == b"[2]"
+    large = b'"%b"' % (b"x" * 300_000)
+    one.server.publish(CLASS, publication(UNITS | {"api/a": large}))
+    await until(lambda: is_acknowledged(one))
     assert len(fetched) == 3
+    assert bytes(pod.sink.applied[-1].units["api/a"]) == large
 
 
 async def test_a_pod_that_is_busy_gets_the_latest_and_no_queue(
@@ -295,8 +303,9 @@ async def test_an_ir_version_it_does_not_read_is_refused_and_the_old_stays(
 
 def spoil(operator: Operator, unit: bytes) -> None:
     """This operator gives other bytes than its manifest names."""
-    shelf = operator.server._class(CLASS).shelf
-    shelf._units[digest(unit)].encoded = unit + b" "
+    of_class = operator.server._class(CLASS)
+    of_class.shelf._units[digest(unit)].encoded = unit + b" "
+    of_class.board._fresh = {digest(unit): msgspec.Raw(b"[0]")}
 
 
 async def test_a_unit_that_never_matches_its_digest_is_told_and_holds_up_no_other(

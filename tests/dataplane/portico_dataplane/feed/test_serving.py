@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from portico_dataplane.feed.choice import Choosable
-from portico_dataplane.feed.link import Offered
+from portico_dataplane.feed.offers import Offered
 from portico_dataplane.feed.serving import Serving, rejection
 from portico_ir.model import IR_VERSION
 from portico_ir.stream import WHOLE, Acknowledgement

@@ -17,7 +17,7 @@ from portico_ir.stream import (
     decode_from_operator,
     manifest_of,
 )
-from portico_operator.delivery.board import ADVANCE_S, Board, Position
+from portico_operator.delivery.board import ADVANCE_S, MOST_INLINE, Board, Position
 
 ONE = (Endpoint(host="10.0.0.1", port=80),)
 TWO = (Endpoint(host="10.0.0.2", port=80),)
@@ -193,3 +193,42 @@ def test_deltas_add_up_to_the_state_whatever_was_missed(
                 sequence = frame.sequence
         if looks:
             assert have == state
+
+
+def carried(frames: list[Any]) -> dict[str, bytes]:
+    (offer,) = [frame for frame in frames if isinstance(frame, Offer)]
+    return {known: bytes(raw) for known, raw in offer.units.items()}
+
+
+def test_what_is_new_goes_with_the_manifest_to_those_who_have_the_one_before() -> None:
+    on = board()
+    on.publish(manifest("a"), {"api": b"[1]"})
+    here, late = following(on), following(on)
+    # Who comes without anything has more to fetch than this: all of it compressed.
+    assert carried(due(here, on)) == {}
+    on.publish(manifest("b"), {"api": b"[2]"})
+    assert carried(due(here, on)) == {"b": b"[2]"}
+    on.publish(manifest("c"), {"api": b"[3]"})
+    assert carried(due(here, on)) == {"c": b"[3]"}
+    assert carried(due(late, on)) == {}  # it has seen neither a nor b
+
+
+def test_what_is_large_is_fetched() -> None:
+    on = board()
+    on.publish(manifest("a"), {"api": b"[1]"})
+    here = following(on)
+    due(here, on)
+    on.publish(manifest("b"), {"api": b'"%b"' % (b"x" * MOST_INLINE)})
+    assert carried(due(here, on)) == {}
+
+
+def test_a_unit_that_stayed_does_not_go_again() -> None:
+    def two(first: str, second: str) -> Manifest:
+        return Manifest(ir_version=IR_VERSION, units={"api": first, "routes": second})
+
+    on = board()
+    on.publish(two("a", "r"), {"api": b"[1]", "routes": b"[0]"})
+    here = following(on)
+    due(here, on)
+    on.publish(two("b", "r"), {"api": b"[2]", "routes": b"[0]"})
+    assert carried(due(here, on)) == {"b": b"[2]"}
