@@ -16,7 +16,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmark import compiled, cpu, load, report, scale, tools
+from benchmark import compiled, cpu, load, page, report, scale, tools
 from benchmark.processes import Cores, Running, StartFailed, free_port, resumed
 from benchmark.ratios import (
     COMPILED,
@@ -195,6 +195,8 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
         help=f"of {','.join(REGISTRY)} ({','.join(DEFAULT_SYSTEMS)})",
     )
     parser.add_argument("--output", type=Path, default=PLACE / "results.json")
+    told = f"write {page.PAGE} and its plots into this folder"
+    parser.add_argument("--page", type=Path, metavar="FOLDER", help=told)
     return parser.parse_args(argv)
 
 
@@ -265,6 +267,9 @@ def main(argv: list[str] | None = None) -> int:
         return 130
     report.write(results, options.output)
     report.show(results, console)
+    if options.page:
+        for name, text in page.files(results).items():
+            (options.page / name).write_text(text)
     console.print(f"written: {options.output}", highlight=False)
     compared = {results.settings["judged"], "envoy"} <= set(options.systems)
     asked = {part for part in options.only if compared or part == "scale"}

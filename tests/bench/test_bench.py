@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from xml.etree import ElementTree
 
 import pytest
 
-from benchmark import cpu, full, load, openloop, report, snapshots
+from benchmark import cpu, full, load, openloop, page, report, snapshots
 from benchmark.ratios import COMPILED, INTERPRETED, Bound, bounds, failed, judge, ratio
+from benchmark.report import Results, Round, Scale, figures, summarise_case
 from benchmark.systems import BODIES, CASES, DEFAULT_SYSTEMS, REGISTRY
 from portico_ir import codec, invariants
 from portico_ir.model import RoutesUnit, Snapshot, Unit
@@ -198,3 +200,41 @@ def test_the_full_chain_may_be_built_and_says_what_its_name_says() -> None:
     script = full.wrk_script("", "h")
     assert script.count("wrk.format(") == 1000
     assert len({n * 7 % full.KEYS for n in range(full.ROUTES)}) == 1000
+
+
+def measured() -> Results:
+    rounds = [
+        Round(n, system, cost, 1e6 / cost, 1000, 100, 200)
+        for n in range(3)
+        for system, cost in (("envoy", 90.0), ("portico", 40.0 + n), ("a<b", 10.0))
+    ]
+    case = report.Case(rounds=[*rounds, Round(0, "broken", 1, 1, 1, 1, 1, fault="no")])
+    summarise_case(case, [("portico", "envoy")])
+    results = Results("now", {"cpu": "any"}, {"envoy": "1"}, {"rounds": "3"}, {"small": case})
+    results.scale = {"1x10000": Scale(worker_mb=77.0, note="no time")}
+    results.figures = figures(results)
+    results.verdicts = judge(bounds("portico"), results.figures)
+    return results
+
+
+def test_the_page_tells_what_was_measured_and_what_was_missed() -> None:
+    made = page.files(measured())
+    assert made.keys() == {page.PAGE, "performance-small.svg"}
+    text = made[page.PAGE]
+    assert "| portico | 41.0 |" in text
+    assert "| portico/envoy × | 0.46 | 0.44-0.47 |" in text
+    assert "Without a valid round: broken." in text
+    assert "| worker, MB resident | 77 |" in text
+    assert "not measured" in text
+    assert "performance-small.svg" in text
+
+
+def test_a_plot_is_a_picture_with_a_bar_each() -> None:
+    found = ElementTree.fromstring(page.plot("t & u", {"portico": 4.0, "a<b": 8.0}))
+    space = "{http://www.w3.org/2000/svg}"
+    bars = found.findall(f"{space}rect")
+    assert [round(float(bar.get("width", 0)) / float(bars[0].get("width", 1))) for bar in bars] == [
+        1,
+        2,
+    ]
+    assert len({bar.get("fill") for bar in bars}) == 2

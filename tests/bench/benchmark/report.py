@@ -11,6 +11,7 @@ import os
 import platform
 import statistics
 from pathlib import Path
+from typing import Final
 
 import msgspec
 from rich.console import Console
@@ -90,6 +91,22 @@ class Scale(msgspec.Struct):
     """The most, edits included."""
     note: str = ""
     """Why something was not measured."""
+
+
+SCALE_ROWS: Final = (
+    ("decode + build, s", "decode_build_s", ".2f"),
+    ("longest pause while building, ms CPU", "build_pause_ms", ".1f"),
+    ("one edit: build, s", "edit_s", ".3f"),
+    ("one edit: longest pause, ms CPU", "edit_pause_ms", ".1f"),
+    ("one edit: units rebuilt", "units_rebuilt", "d"),
+    ("one edit: routes rebuilt", "routes_rebuilt", "d"),
+    ("one edit: SIGHUP to serving, s", "edit_serves_s", ".3f"),
+    ("one edit: longest request, ms", "edit_longest_request_ms", ".1f"),
+    ("no edit: longest request, ms", "quiet_longest_request_ms", ".1f"),
+    ("worker, MB resident", "worker_mb", ".0f"),
+    ("cold start to serving, s", "cold_start_s", ".2f"),
+)
+"""What is told of `Scale`: title, field, format."""
 
 
 class Results(msgspec.Struct):
@@ -277,20 +294,7 @@ def _scale(scale: dict[str, Scale]) -> Table:
     table.add_column("")
     for name in scale:
         table.add_column(name, justify="right")
-    rows = (
-        ("decode + build, s", "decode_build_s", ".2f"),
-        ("longest pause while building, ms CPU", "build_pause_ms", ".1f"),
-        ("one edit: build, s", "edit_s", ".3f"),
-        ("one edit: longest pause, ms CPU", "edit_pause_ms", ".1f"),
-        ("one edit: units rebuilt", "units_rebuilt", "d"),
-        ("one edit: routes rebuilt", "routes_rebuilt", "d"),
-        ("one edit: SIGHUP to serving, s", "edit_serves_s", ".3f"),
-        ("one edit: longest request, ms", "edit_longest_request_ms", ".1f"),
-        ("no edit: longest request, ms", "quiet_longest_request_ms", ".1f"),
-        ("worker, MB resident", "worker_mb", ".0f"),
-        ("cold start to serving, s", "cold_start_s", ".2f"),
-    )
-    for title, field, form in rows:
+    for title, field, form in SCALE_ROWS:
         values = [getattr(entry, field) for entry in scale.values()]
         table.add_row(title, *("-" if v is None else format(v, form) for v in values))
     for name, entry in scale.items():
