@@ -72,8 +72,8 @@ conformance: $(READY) ## Recorded answers of API Gateway; CASES=DIR runs others
 	@PYTHONPATH=tests/support $(BIN)/python tests/conformance/runner.py \
 		$(if $(CASES),--cases '$(CASES)') $(ARGS)
 
-bench: $(READY) $(BENCH_READY) ## CPU per request beside nginx, HAProxy and Envoy
-	@.ci/debian nginx:nginx haproxy:haproxy wrk:wrk
+bench: $(READY) $(BENCH_READY) ## CPU per request beside nginx, HAProxy, Envoy and Caddy
+	@.ci/debian nginx:nginx haproxy:haproxy caddy:caddy wrk:wrk
 	PYTHONPATH=tests/support $(BIN)/python tests/bench/run.py $(ARGS)
 
 $(BENCH_READY): requirements/bench.txt $(READY)

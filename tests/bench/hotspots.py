@@ -22,8 +22,10 @@ from pathlib import Path
 import uvloop
 
 from benchmark import cpu, load, tools
+from benchmark.peers import upstream_command
 from benchmark.processes import Cores, Running, StartFailed, free_port, pinned
-from benchmark.systems import BODIES, REGISTRY, Site, upstream_command
+from benchmark.sites import BODIES, Site
+from benchmark.systems import REGISTRY
 
 ROOT = Path(__file__).resolve().parents[2]
 PLACE = ROOT / "build" / "bench" / "hotspots"

@@ -1,4 +1,4 @@
-"""`make bench`: Portico beside nginx, HAProxy and Envoy in one run, as design.md §10 says.
+"""`make bench`: Portico beside nginx, HAProxy, Envoy and Caddy in one run, as design.md §10 says.
 
 Systems take turns round by round, the others stopped; each is one worker on one core, load and
 upstream on another. CPU per request is compared by the median of per-round ratios. Writes
@@ -17,6 +17,7 @@ from pathlib import Path
 from rich.console import Console
 
 from benchmark import compiled, cpu, load, page, report, scale, tools
+from benchmark.peers import upstream_command
 from benchmark.processes import Cores, Running, StartFailed, free_port, resumed
 from benchmark.ratios import (
     COMPILED,
@@ -29,30 +30,18 @@ from benchmark.ratios import (
     failed,
     judge,
 )
-from benchmark.systems import (
-    CASES,
-    CONNECTIONS,
-    DEFAULT_SYSTEMS,
-    REGISTRY,
-    Site,
-    body_of,
-    upstream_command,
-)
+from benchmark.sites import CASES, CONNECTIONS, Site, body_of
+from benchmark.systems import DEFAULT_SYSTEMS, REGISTRY
 
 ROOT = Path(__file__).resolve().parents[2]
 PLACE = ROOT / "build" / "bench"
 PARTS = (*CASES, "latency", "scale")
 DIRECT = "direct"
 WARM_UP_SECONDS = 1
-PAIRS = [
-    (ours, other) for ours in (INTERPRETED, COMPILED) for other in ("envoy", "haproxy", "nginx")
-]
+OTHERS = ("envoy", "haproxy", "nginx", "caddy")
+PAIRS = [(ours, other) for ours in (INTERPRETED, COMPILED) for other in OTHERS]
 PAIRS += [(ours, "envoy-full") for ours in (FULL, FULL_COMPILED)]
-PAIRS += [
-    (ours, other)
-    for ours in (SECURE, SECURE_COMPILED)
-    for other in ("envoy-tls", "haproxy-tls", "nginx-tls")
-]
+PAIRS += [(ours, f"{other}-tls") for ours in (SECURE, SECURE_COMPILED) for other in OTHERS]
 PAIRS += [(COMPILED, INTERPRETED), ("portico-2", INTERPRETED), ("haproxy", "envoy")]
 
 

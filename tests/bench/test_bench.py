@@ -10,7 +10,8 @@ import pytest
 from benchmark import cpu, full, load, openloop, page, report, snapshots
 from benchmark.ratios import COMPILED, INTERPRETED, Bound, bounds, failed, judge, ratio
 from benchmark.report import Results, Round, Scale, figures, summarise_case
-from benchmark.systems import BODIES, CASES, DEFAULT_SYSTEMS, REGISTRY
+from benchmark.sites import BODIES, CASES
+from benchmark.systems import DEFAULT_SYSTEMS, REGISTRY
 from portico_ir import codec, invariants
 from portico_ir.model import RoutesUnit, Snapshot, Unit
 

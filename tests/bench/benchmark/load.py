@@ -15,7 +15,7 @@ import msgspec
 
 from benchmark import full, tools
 from benchmark.processes import pinned
-from benchmark.systems import BODIES, CONNECTIONS, FULL, HOST, TLS, body_of
+from benchmark.sites import BODIES, CONNECTIONS, FULL, HOST, TLS, body_of
 
 HERE = Path(__file__).parent
 

@@ -107,7 +107,7 @@ def _case(results: Results, name: str, has_plot: bool) -> str:
     return (
         f"\n## {_title(name)[0].upper()}{_title(name)[1:]}\n\n{picture}"
         f"{table(('system', 'CPU µs a request', 'requests/s'), rows)}{left_out}\n"
-        f"{table(('CPU against', 'median', 'over rounds'), ratios)}"
+        + (table(("CPU against", "median", "over rounds"), ratios) if ratios else "")
     )
 
 

@@ -22,7 +22,8 @@ from rich.console import Console
 from benchmark import cpu, snapshots, tools
 from benchmark.processes import START_SECONDS, Cores, Running, StartFailed, pinned
 from benchmark.report import Scale
-from benchmark.systems import Site, portico_command
+from benchmark.sites import Site
+from benchmark.systems import portico_command
 from portico_ir import codec
 from portico_ir.model import RestSegments, RoutesUnit, Snapshot
 
