@@ -18,7 +18,7 @@ WHEELS ?= wheels
 COMPILED_TESTS ?= tests/dataplane tests/fuzz tests/conformance
 ARGS ?=
 
-.PHONY: help setup run test compiled test-compiled e2e kind check conformance bench bench-scale bench-accuracy bench-access fuzz crds lock wheels format clean
+.PHONY: help setup run test compiled test-compiled e2e kind check conformance bench bench-scale bench-accuracy bench-access soak fuzz crds lock wheels format clean
 
 help: ## This list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(firstword $(MAKEFILE_LIST)) \
@@ -90,6 +90,10 @@ bench-accuracy: $(READY) ## Quotas, buckets and stores over three data planes, a
 
 bench-access: $(READY) ## CPU of tokens, signatures, keys and kept answers of authorizers
 	PYTHONPATH=tests/support $(BIN)/python tests/bench/access_run.py $(ARGS)
+
+soak: $(READY) ## Half an hour of mixed load with an edit every second, and no error
+	@.ci/debian taskset:util-linux setpriv:util-linux
+	PYTHONPATH=tests/support $(BIN)/python tests/bench/soak_run.py $(ARGS)
 
 fuzz: $(READY) ## The fuzz tests again, with fresh examples and for minutes
 	$(BIN)/python -m pytest tests/fuzz --hypothesis-profile=long \
