@@ -18,6 +18,9 @@ YOUNG: Final = 20_000
 """Containers made between two collections of the youngest: an event makes hundreds."""
 MIDDLE: Final = 4
 """Collections of the youngest before one of the middle generation: after twenty it took 70 ms."""
+OLD: Final = 5
+"""Collections of the middle generation before one of what has grown old since the last freeze:
+Python would wait until that is a quarter of what was frozen, 10 MB of garbage."""
 GROWTH: Final = 500
 """Objects of the cluster more than at the last time: worth freezing again."""
 THAW_S: Final = 86_400.0
@@ -44,6 +47,8 @@ class Collection:
             gc.collect()
             self._thaw_at = now + THAW_S
         elif objects < self._frozen + GROWTH:
+            if gc.get_count()[2] >= OLD:
+                gc.collect()  # what is frozen is not looked at
             return
         self._frozen = max(1, objects)
         gc.freeze()

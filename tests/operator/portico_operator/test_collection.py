@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from portico_operator.collection import GROWTH, THAW_S, Collection
+from portico_operator.collection import GROWTH, OLD, THAW_S, Collection
 
 
 class Clock:
@@ -73,3 +73,20 @@ def test_cycles_that_were_frozen_are_found_once_a_day() -> None:
     clock.now = THAW_S
     collection.published(1)
     assert watched() is None
+
+
+def test_garbage_that_grew_old_goes_without_a_look_at_what_is_frozen() -> None:
+    collection = Collection(Clock())
+    collection.start()
+    kept = Thing()
+    collection.published(3)
+    ring, frozen_ring = Thing(), kept
+    ring.other, frozen_ring.other = ring, frozen_ring
+    watched, others = weakref.ref(ring), weakref.ref(frozen_ring)
+    for _ in range(OLD):
+        gc.collect(1)
+    del ring, frozen_ring, kept
+    assert watched() is not None
+    collection.published(3)
+    assert watched() is None
+    assert others() is not None
