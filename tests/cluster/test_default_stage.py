@@ -44,7 +44,9 @@ class Shop:
         return [address.partition(self.host)[2] for address in found]
 
     def events(self) -> list[dict[str, Any]]:
-        return self.api.list("events.k8s.io/v1", "Event", self.namespace)
+        """What was said of the API: the API server, too, says things, of Services say."""
+        found = self.api.list("events.k8s.io/v1", "Event", self.namespace)
+        return [event for event in found if event["regarding"]["kind"] == "RestApi"]
 
 
 def test_it_stays_until_a_stage_is_programmed_on_every_pod_and_an_event_says_that_it_goes(

@@ -226,7 +226,7 @@ def use_everything(bed: Bed, fleet: Fleet, namespace: str) -> None:
     until("ApiDeployment", "first", "Accepted", "True")
     apply(manifest("Stage", "prod", {"apiRef": shop, **prod, "deploymentRef": {"name": "first"}}))
     until("Stage", "prod", "Programmed", "True")
-    wait_until(lambda: api.list("events.k8s.io/v1", "Event", namespace), "an Event")
+    wait_until(lambda: _events_of(api, "RestApi", namespace), "an Event")
     # What no Stage names is removed with its ApiDeployment.
     api.delete(GROUP_VERSION, "Stage", "prod", namespace)
     api.delete(GROUP_VERSION, "ApiDeployment", "first", namespace)
@@ -252,6 +252,12 @@ def use_everything(bed: Bed, fleet: Fleet, namespace: str) -> None:
 def _tls(truststore: str) -> dict[str, Any]:
     clients = {"truststoreRef": {"name": truststore}}
     return {"certificateRef": {"name": "key"}, "mutualTlsAuthentication": clients}
+
+
+def _events_of(api: KubernetesApi, kind: str, namespace: str) -> list[dict[str, Any]]:
+    """Events of objects of ``kind``: the API server, too, says things."""
+    found = api.list("events.k8s.io/v1", "Event", namespace)
+    return [event for event in found if event["regarding"]["kind"] == kind]
 
 
 def _called(pod: PodProcess, host: str, key: str) -> bool:
@@ -366,8 +372,8 @@ def test_what_the_api_server_refuses_is_said_aloud(release: Make, tmp_path: Path
         key = manifest("ApiKey", "made", {"secretRef": {"name": "made"}})
         bed.api.apply({**key, "metadata": {"name": "made", "namespace": "shop"}})
         bed.operator(fleet, GENERATES)
-        wait_until(lambda: bed.api.list("events.k8s.io/v1", "Event", "shop"), "an Event")
-        (event,) = bed.api.list("events.k8s.io/v1", "Event", "shop")
+        wait_until(lambda: _events_of(bed.api, "ApiKey", "shop"), "an Event")
+        (event,) = _events_of(bed.api, "ApiKey", "shop")
         assert (event["type"], event["reason"]) == ("Warning", "SecretNotMade")
         assert event["regarding"]["name"] == "made"
         assert "secrets is forbidden" in event["note"]
