@@ -23,7 +23,7 @@ class Size(NamedTuple):
     one_api: Shape
     """All of them in one API."""
     memory_edits: int
-    """Over which the operator's memory must stay flat."""
+    """Over which the operator's memory must stay flat, after as many that are not counted."""
     live_edits: int
     """While requests are made, none of which may fail."""
 
